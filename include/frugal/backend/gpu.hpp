@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file The GPU backend, written once. A vendor (backend/vendor/) supplies memory, streams and the launch of a kernel, which is a
+/// functor of a context: block(), lane(), lanes(), sync().
+#pragma once
+#include "../core/dynamic_code.hpp"
+#include "../core/storage.hpp"
+#include "../core/view.hpp"
+#include "../core/work.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// Memory of a vendor's devices.
+template <class Vendor>
+struct device_space {
+  static constexpr char const* name = Vendor::name;
+};
+
+namespace detail {
+
+/// f on slots [begin, end), shared by the lanes: groups of four go round, and a lane keeps to its own groups, so that two
+/// walks over the same slots need no barrier between them.
+FRUGAL_GENERIC template <class T, class F>
+FRUGAL_FN void lane_values(unsigned lane, unsigned lanes, index_t begin, index_t end, F const& f) {
+  using four = frugal::lanes<T, 4>;
+  using one = frugal::lanes<T, 1>;
+  const bool wide = f.aligned(4);
+  for (index_t i = begin + 4 * index_t(lane); i < end; i += 4 * index_t(lanes)) {
+    if (wide && i + 4 <= end) f(chunk<four, true>{i, 4});
+    else
+      for (index_t k = i; k < end && k < i + 4; ++k) f(chunk<one, true>{k, 1});
+  }
+}
+
+/// A team on a GPU: a block of threads.
+template <class Context>
+struct gpu_team {
+  template <class T>
+  using value = frugal::lanes<T, 4>;
+  Context c;
+  unsigned char* memory;
+
+  FRUGAL_GENERIC FRUGAL_FN index_t rank() const { return c.block(); }
+  FRUGAL_GENERIC FRUGAL_FN unsigned lane() const { return c.lane(); }
+  FRUGAL_GENERIC template <class T>
+  FRUGAL_FN T* scratch() const {
+    return reinterpret_cast<T*>(memory);
+  }
+  FRUGAL_GENERIC template <class T, class F>
+  FRUGAL_FN void for_values(index_t n, F const& f) const {
+    lane_values<T>(c.lane(), c.lanes(), 0, n, f);
+  }
+  FRUGAL_GENERIC template <class Book>
+  FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
+    using V = value<float>;
+    for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
+      (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
+  }
+  FRUGAL_GENERIC template <class Book>
+  FRUGAL_FN void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
+    using V = value<float>;
+    for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
+      Book::encode(V::load(from + j), V(inverse)).store(code + j);
+  }
+  /// The largest finite magnitude of a block; every lane gets it. Magnitudes compare as integers.
+  FRUGAL_GENERIC FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {
+    constexpr int slots = int(blockwise8::block / 4);
+    c.sync();
+    for (int s = int(c.lane()); s < slots; s += int(c.lanes())) {
+      std::int32_t top = 0;
+      for (int k = 4 * s; k < 4 * s + 4; ++k) {
+        const std::int32_t m = bit_cast<std::int32_t>(p[k]) & 0x7fffffff;
+        top = m < 0x7f800000 && m > top ? m : top;
+      }
+      slot[s] = top;
+    }
+    for (int h = slots / 2; h > 0; h /= 2) {
+      c.sync();
+      for (int s = int(c.lane()); s < h; s += int(c.lanes())) slot[s] = slot[s] > slot[s + h] ? slot[s] : slot[s + h];
+    }
+    c.sync();
+    return bit_cast<float>(slot[0]);
+  }
+  /// The canonical sum of f over n slots from `from` on; lane 0 gets it.
+  FRUGAL_GENERIC template <class T, class F>
+  FRUGAL_FN T sum(F const& f, index_t from, index_t n) const {
+    using one = frugal::lanes<T, 1>;
+    constexpr int slots = 256;
+    T* slot = scratch<T>();
+    for (int s = int(c.lane()); s < slots; s += int(c.lanes())) {
+      one a(T(0));
+      for (index_t j = s; j < n; j += slots) a = a + f(chunk<one, true>{from + j, 1});
+      slot[s] = a.v[0];
+    }
+    for (int h = slots / 2; h > 0; h /= 2) {
+      c.sync();
+      for (int s = int(c.lane()); s < h; s += int(c.lanes())) slot[s] = slot[s] + slot[s + h];
+    }
+    c.sync();
+    return slot[0];
+  }
+};
+
+// Kernels: functors of a context. `threads` is what a vendor's device runs a block with; results do not depend on it.
+template <class F>
+struct tile_kernel {
+  static constexpr unsigned threads = 256;
+  static constexpr int scratch_bytes = 0;
+  static constexpr bool synchronises = false;
+  static constexpr index_t part = tile_size / 4;  // a block's share: tiles alone would leave a large device idle
+  work w;
+  F f;
+  index_t blocks() const { return w.tiles * (tile_size / part); }
+  FRUGAL_GENERIC template <class Context>
+  FRUGAL_FN void operator()(Context const& c, unsigned char*) const {
+    const index_t at = c.block() * part;
+    const segment seg = w.at(at / tile_size);
+    const index_t from = at - seg.first_tile * tile_size, to = from + part < seg.size ? from + part : seg.size;
+    if (from >= to) return;
+    const auto bound = f.bind(seg);
+    if (bound.active) lane_values<typename F::scalar>(c.lane(), c.lanes(), from, to, bound);
+  }
+};
+template <class F>
+struct team_kernel {
+  static constexpr unsigned threads = F::team_threads;
+  static constexpr int scratch_bytes = F::scratch_bytes;
+  static constexpr bool synchronises = true;
+  F f;
+  index_t blocks() const { return f.teams(); }
+  FRUGAL_GENERIC template <class Context>
+  FRUGAL_FN void operator()(Context const& c, unsigned char* memory) const {
+    f(gpu_team<Context>{c, memory});
+  }
+};
+template <class F>
+struct single_kernel {
+  static constexpr unsigned threads = 1;
+  static constexpr int scratch_bytes = 0;
+  static constexpr bool synchronises = false;
+  F f;
+  index_t blocks() const { return 1; }
+  FRUGAL_GENERIC template <class Context>
+  FRUGAL_FN void operator()(Context const& c, unsigned char*) const {
+    if (c.lane() == 0) f();
+  }
+};
+
+}  // namespace detail
+
+/// A stream of a vendor's current device. Wraps the caller's stream and owns nothing else; copies are the same stream. Every
+/// call is in stream order and does not wait, but copy_out() and sync().
+template <class Vendor>
+class gpu_backend {
+ public:
+  using space = device_space<Vendor>;
+  using stream_type = typename Vendor::stream;
+  static constexpr char const* name = Vendor::name;
+
+  /// Throws device_error when there is no device.
+  explicit gpu_backend(stream_type stream = {}) : stream_(stream) { Vendor::require_device(); }
+
+  void* allocate(std::size_t bytes) const { return Vendor::allocate(bytes); }
+  void deallocate(void* p, std::size_t bytes) const noexcept { Vendor::deallocate(p, bytes); }
+  /// From host memory, which may be reused as soon as this returns.
+  void copy_in(void* to, void const* from, std::size_t bytes) const { Vendor::copy_in(to, from, bytes, stream_); }
+  /// To host memory; waits.
+  void copy_out(void* to, void const* from, std::size_t bytes) const {
+    Vendor::copy_out(to, from, bytes, stream_);
+    sync();
+  }
+  void copy(void* to, void const* from, std::size_t bytes) const { Vendor::copy(to, from, bytes, stream_); }
+  void fill(void* p, std::uint8_t byte, std::size_t bytes) const { Vendor::fill(p, byte, bytes, stream_); }
+  void sync() const { Vendor::sync(stream_); }
+
+  template <class F>
+  void for_each(work const& w, F const& f) const {
+    launch(detail::tile_kernel<F>{w, f});
+  }
+  template <class F>
+  void for_teams(F const& f) const {
+    launch(detail::team_kernel<F>{f});
+  }
+  template <class F>
+  void run(F const& f) const {
+    launch(detail::single_kernel<F>{f});
+  }
+  stream_type stream() const { return stream_; }
+
+ private:
+  template <class Kernel>
+  void launch(Kernel const& k) const {
+    const index_t blocks = k.blocks();
+    detail::require(blocks <= 0x7fffffff, "the size of a launch", "at most 2^31 - 1 blocks", blocks);
+    if (blocks > 0) Vendor::launch(unsigned(blocks), stream_, k);
+  }
+  stream_type stream_;
+};
+
+}  // namespace v0
+}  // namespace frugal

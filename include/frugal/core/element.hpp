@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file An element rule as functors that a backend runs: `advance` prepares a step, `element_update` and `block_update` apply
+/// it, `squares` measures the gradient. The same on every backend; what they need lies in the backend's memory.
+#pragma once
+#include <utility>
+
+#include "storage.hpp"
+#include "work.hpp"
+
+namespace frugal {
+inline namespace v0 {
+namespace detail {
+
+template <class Rule>
+inline constexpr int state_count = int(sizeof(Rule::states) / sizeof(state_info));
+
+struct group_factors {
+  double lr, weight_decay;
+};
+
+/// The part of an optimizer's state that is not one number a parameter, and what the current step does to every gradient.
+template <class Rule>
+struct control {
+  std::int64_t step = 0;
+  std::int64_t skipped = 0;
+  double norm = 0;
+  typename Rule::clock clock;
+  typename Rule::scalar factor = 1;
+  std::int32_t skip = 0;
+};
+
+/// One step begins: decides whether it happens, advances the clock, derives each group's coefficients. Runs once, where the
+/// step runs, so that no step waits for the host.
+template <class Rule>
+struct advance {
+  typename Rule::config config;
+  double scale, clip_norm;
+  std::int32_t skip_nonfinite, groups;
+  group_factors const* factors;
+  double const* sum_of_squares;  // null: not measured
+  double const* lr;              // null, or in place of config.lr
+  float const* more_scale;       // null, or a factor on scale
+  float const* found_inf;        // null, or: not zero means skip
+  control<Rule>* ctl;
+  Rule* rules;
+
+  FRUGAL_FN void operator()() const {
+    const exact total = more_scale ? exact(scale) * exact(*more_scale) : exact(scale);
+    exact factor = total;
+    bool skip = found_inf && *found_inf != 0;
+    if (sum_of_squares) {
+      const exact norm = sqrt(exact(*sum_of_squares)) * select(total < exact(0.0), exact(0.0) - total, total);
+      ctl->norm = norm.v[0];
+      skip = skip || (skip_nonfinite && !(norm.v[0] - norm.v[0] == 0));
+      const exact ratio = exact(clip_norm) / (norm + exact(1e-6));
+      if (!(ratio.v[0] > 1)) factor = total * ratio;  // a NaN goes on into the step
+    }
+    ctl->skip = skip;
+    if (skip) {
+      ++ctl->skipped;
+      return;
+    }
+    typename Rule::config now = config;
+    if (lr) now.lr = *lr;
+    ++ctl->step;
+    ctl->clock.advance(now);
+    ctl->factor = typename Rule::scalar(factor.v[0]);
+    for (std::int32_t i = 0; i < groups; ++i) rules[i] = Rule(now, factors[i], ctl->clock);
+  }
+};
+
+/// Parameters and gradients: one flat vector each, or a pointer for every tensor.
+template <class P, class G>
+struct operands {
+  P* x;
+  G const* g;
+  P* const* xs;
+  G const* const* gs;
+  FRUGAL_FN P* parameters(segment const& s) const { return xs ? xs[s.tensor] + s.inner : x + s.flat; }
+  FRUGAL_FN G const* gradients(segment const& s) const { return gs ? gs[s.tensor] + s.inner : g + s.flat; }
+};
+
+template <class T>
+FRUGAL_FN bool multiple_of(T const* p, int elements) {
+  return reinterpret_cast<std::uintptr_t>(p) % (std::uintptr_t(elements) * sizeof(T)) == 0;
+}
+
+/// States of one cell an element, updated where they stand.
+template <class Rule, class Where, class P, class G, class Cell>
+struct element_update {
+  using scalar = typename Rule::scalar;
+  static constexpr int N = state_count<Rule>;
+  control<Rule> const* ctl;
+  Rule const* rules;
+  Where where;
+  operands<P, G> io;
+  Cell* s[N];
+
+  struct bound {
+    Rule rule;
+    scalar factor;
+    Where where;
+    P* x;
+    G const* g;
+    Cell* s[N];
+    bool active;
+
+    /// May `width` elements be one access?
+    FRUGAL_FN bool aligned(int width) const {
+      bool all = Where::contiguous && multiple_of(x, width) && multiple_of(g, width);
+      for (Cell* p : s) all = all && multiple_of(p, width);
+      return all;
+    }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      run(c, std::make_integer_sequence<int, N>{});
+    }
+
+   private:
+    FRUGAL_GENERIC template <class Chunk, int... K>
+    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
+      using V = typename Chunk::value;
+      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(s[K])...};
+      V x1 = x0, s1[] = {s0[K]...};
+      rule(x1, grad, s1[K]...);
+      where.store(c, x, where.keep(c, x0, x1));
+      (c.store(s[K], where.keep(c, s0[K], s1[K])), ...);
+    }
+  };
+
+  FRUGAL_FN bound bind(segment const& seg) const {
+    bound b{rules[seg.group], ctl->factor, where.bind(seg), io.parameters(seg), io.gradients(seg), {}, ctl->skip == 0};
+    for (int k = 0; k < N; ++k) b.s[k] = s[k] + seg.slot;
+    return b;
+  }
+};
+
+/// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
+template <class Rule, class Where, class P, class G>
+struct block_update {
+  static constexpr int N = state_count<Rule>;
+  static constexpr index_t block = blockwise8::block;
+  static constexpr index_t blocks_per_tile = tile_size / block;
+  static constexpr unsigned team_threads = block / 4;  // of a GPU: each lane has a group of four
+  static constexpr int scratch_bytes = N * int(block * sizeof(float)) + int(team_threads * sizeof(std::int32_t));
+  static constexpr float smallest_peak = 0x1p-126f;  // below it 1 / peak is not finite: the block is stored as zeros
+  work tiles;
+  control<Rule> const* ctl;
+  Rule const* rules;
+  Where where;
+  operands<P, G> io;
+  std::uint8_t* code[N];  // slots rounded up to whole blocks; what lies past a segment's end stays zero
+  float* scale[N];
+
+  index_t teams() const { return tiles.tiles * blocks_per_tile; }
+  template <int K>
+  using book = dynamic_code<Rule::states[K].range == values::any>;
+
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const index_t tile = team.rank() / blocks_per_tile;
+    const segment seg = tiles.at(tile);
+    const index_t at = team.rank() * block - seg.first_tile * tile_size;
+    if (at >= seg.size || ctl->skip != 0) return;
+    run(team, seg, at, std::make_integer_sequence<int, N>{});
+  }
+
+ private:
+  /// The rule on a chunk of the block, states in the team's scratch.
+  struct apply {
+    Rule const& rule;
+    float factor;
+    Where where;
+    P* x;
+    G const* g;
+    float* state;  // of the block's first element, `block` apart
+
+    FRUGAL_FN bool aligned(int width) const { return Where::contiguous && multiple_of(x, width) && multiple_of(g, width); }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      run(c, std::make_integer_sequence<int, N>{});
+    }
+    FRUGAL_GENERIC template <class Chunk, int... K>
+    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
+      using V = typename Chunk::value;
+      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * block)...};
+      V x1 = x0, s1[] = {s0[K]...};
+      rule(x1, grad, s1[K]...);
+      where.store(c, x, where.keep(c, x0, x1));
+      (c.store(state + K * block, where.keep(c, s0[K], s1[K])), ...);
+    }
+  };
+
+  FRUGAL_GENERIC template <class Team, int... K>
+  FRUGAL_FN void run(Team const& team, segment const& seg, index_t at, std::integer_sequence<int, K...>) const {
+    const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
+    float* tile = team.template scratch<float>();
+    (team.decode(book<K>{}, code[K] + slot, scale[K][slot / block], tile + K * block), ...);
+    segment here = seg;  // the block as a segment of its own
+    here.flat += Where::contiguous ? at : 0, here.inner += Where::contiguous ? at : 0, here.listed += at;
+    team.template for_values<float>(
+        size, apply{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile});
+    const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
+    (team.encode(book<K>{}, tile + K * block, peak[K] >= smallest_peak ? quotient(1.f, peak[K]) : 0.f, code[K] + slot), ...);
+    if (team.lane() == 0) ((scale[K][slot / block] = peak[K]), ...);
+  }
+};
+
+/// What the canonical reduction sums for the norm of a gradient.
+template <class T, class Where, class G>
+struct squares {
+  using scalar = T;
+  Where where;
+  operands<G, G> io;
+
+  struct bound {
+    Where where;
+    G const* g;
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN auto operator()(Chunk c) const {
+      using V = typename Chunk::value;
+      const V v = where.keep(c, V(T(0)), where.load(c, g));
+      return v * v;
+    }
+  };
+  FRUGAL_FN bound bind(segment const& seg) const { return {where.bind(seg), io.gradients(seg)}; }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace frugal

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file The optimizer of every element rule: a rule, times a storage, a support, element types and a backend.
+#pragma once
+#include <limits>
+#include <optional>
+
+#include "policy.hpp"
+#include "reduce.hpp"
+#include "state.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// What a step does to gradients before the rule sees them, and when it does not happen. Plain and mutable.
+template <class Space>
+struct step_options {
+  double gradient_scale = 1;  ///< every gradient is multiplied by it: 1 / loss scale; any finite number
+  double clip_norm = std::numeric_limits<double>::infinity();  ///< > 0; times min(1, clip_norm / (norm + 1e-6)), norm over all
+  bool skip_nonfinite = false;              ///< a gradient with an infinite or NaN sum of squares changes nothing
+  view<double const, Space> lr = {};        ///< one number in the backend's memory that replaces config().lr
+  view<float const, Space> more_scale = {};  ///< one number in the backend's memory: a factor on gradient_scale
+  view<float const, Space> found_inf = {};   ///< one number in the backend's memory: not zero, and nothing changes
+};
+
+/// What happened so far.
+struct step_report {
+  std::int64_t steps;    ///< updates applied
+  std::int64_t skipped;  ///< steps that changed nothing
+  double gradient_norm;  ///< of the last step that measured it (after scaling, before clipping), else 0
+};
+
+namespace detail {
+
+/// Segments, their tiles, and the table that kernels read.
+template <class Backend>
+class work_table {
+ public:
+  work_table() = default;
+  /// Gives each segment its first slot, a multiple of `alignment`, and its first tile.
+  work_table(Backend const& b, std::vector<segment> s, index_t alignment) {
+    std::vector<std::int32_t> of_tile;
+    index_t tiles = 0;
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      s[i].slot = i == 0 ? 0 : (slots_ + alignment - 1) / alignment * alignment;
+      s[i].first_tile = tiles;
+      slots_ = s[i].slot + s[i].size;
+      tiles += tiles_of(s[i].size);
+      of_tile.resize(std::size_t(tiles), std::int32_t(i));
+    }
+    work_.tiles = tiles;
+    if (s.size() == 1) work_.one = s[0];
+    if (s.size() > 1) {
+      table_ = buffer<segment, Backend>(b, s);
+      of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
+      work_.table = table_.data();
+      work_.segment_of_tile = of_tile_.data();
+    }
+  }
+  operator work const&() const { return work_; }
+  index_t tiles() const { return work_.tiles; }
+  index_t slots() const { return slots_; }
+
+ private:
+  work work_;
+  index_t slots_ = 0;
+  buffer<segment, Backend> table_;
+  buffer<std::int32_t, Backend> of_tile_;
+};
+
+template <class T, class Space>
+bool overlap(view<T const, Space> a, std::uintptr_t b, std::uintptr_t b_end) {
+  const auto p = reinterpret_cast<std::uintptr_t>(a.data()), q = p + std::uintptr_t(a.size()) * sizeof(T);
+  return a.size() > 0 && p < b_end && b < q;
+}
+
+}  // namespace detail
+
+template <template <class> class RuleOf, class Backend, class Storage, class Support, class Types>
+class element_optimizer {
+  using compute = typename Types::compute;
+  using rule = RuleOf<compute>;
+  using storage_traits = detail::storage_traits<Storage, compute>;
+  using support_traits = detail::support_traits<Support>;
+  using cell = typename storage_traits::cell;
+  using where = typename support_traits::kernel;
+  using param = typename Types::param;
+  using grad = typename Types::grad;
+  using control = detail::control<rule>;
+  static constexpr int states = detail::state_count<rule>;
+  static constexpr bool quantised = std::is_same_v<Storage, blockwise8>;
+
+ public:
+  using config_type = typename rule::config;
+  using space = typename Backend::space;
+
+  /// @param extent a count of elements, or a layout of tensors
+  /// @param policies storage, support and types, in any order
+  template <class... Policies>
+  element_optimizer(Backend b, layout extent, config_type c = {}, Policies const&... policies)
+      : backend_(std::move(b)), layout_(std::move(extent)), config_(c), storage_(detail::policy_or_default<Storage>(policies...)) {
+    static_assert(((detail::is_storage<Policies>::value || detail::is_support<Policies>::value ||
+                    detail::is_types<Policies>::value) && ...),
+                  "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices) or types<>");
+    validate(config_);
+    const Support chosen = detail::policy_or_default<Support>(policies...);
+    std::vector<segment> whole, plain, blocks;
+    support_traits::segments(chosen, layout_, whole);
+    std::erase_if(whole, [&](segment const& s) { return layout_.groups()[std::size_t(s.group)].frozen || s.size == 0; });
+    fnv1a hash;
+    hash.add(layout_.hash());
+    for (segment const& s : whole) {
+      hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
+      (stored_in_blocks(s) ? blocks : plain).push_back(s);
+    }
+    const auto table = support_traits::table(chosen, layout_);
+    for (auto entry : table) hash.add(std::uint64_t(entry));
+    state_layout_ = hash.value();
+    support_ = buffer<typename support_traits::cell, Backend>(backend_, table);
+
+    measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
+    plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
+    for (auto& s : cells_) {
+      s = buffer<cell, Backend>(backend_, plain_.slots());
+      s.fill(0);
+    }
+    if constexpr (quantised) {
+      blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), blockwise8::block);
+      const index_t count = (blocks_.slots() + blockwise8::block - 1) / blockwise8::block;
+      for (int k = 0; k < states; ++k) {
+        codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * blockwise8::block);
+        codes_[k].fill(std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
+        scales_[k] = buffer<float, Backend>(backend_, count);
+        scales_[k].fill(0);
+      }
+    }
+    control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
+    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
+    factors_there_ = buffer<detail::group_factors, Backend>(backend_, factors_);
+    rules_ = buffer<rule, Backend>(backend_, index_t(factors_.size()));
+    sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.tiles()));
+  }
+  element_optimizer(element_optimizer&&) noexcept = default;
+  element_optimizer& operator=(element_optimizer&&) noexcept = default;
+
+  /// One update. `x` and `g` have the layout's size; `x` is changed in place; they do not overlap. On a GPU nothing waits.
+  void step(view<param, space> x, view<grad const, space> g) {
+    check(x, "the parameters", layout_.size());
+    check(g, "the gradients", layout_.size());
+    refuse_overlap(x, g);
+    run({x.data(), g.data(), nullptr, nullptr});
+  }
+  /// The same for separate tensors, in the layout's order.
+  void step(tensor_list<param, space> x, tensor_list<grad const, space> g) {
+    const index_t n = index_t(layout_.tensors().size());
+    detail::require(x.size() == n, "the count of parameter tensors", n, x.size());
+    detail::require(g.size() == n, "the count of gradient tensors", n, g.size());
+    pointers now{std::vector<param*>(std::size_t(n)), std::vector<grad const*>(std::size_t(n))};
+    for (index_t i = 0; i < n; ++i) {
+      tensor const& t = layout_.tensors()[std::size_t(i)];
+      check(x[i], "tensor '" + t.name + "'", t.size);
+      check(g[i], "the gradient of '" + t.name + "'", t.size);
+      now.x[std::size_t(i)] = x[i].data();
+      now.g[std::size_t(i)] = g[i].data();
+    }
+    if (now != pointers_) {  // usually the same tensors as last time
+      for (index_t i = 0; i < n; ++i)
+        for (index_t k = 0; k < n; ++k) refuse_overlap(x[i], g[k]);
+      xs_ = buffer<param*, Backend>(backend_, now.x);
+      gs_ = buffer<grad const*, Backend>(backend_, now.g);
+      pointers_ = std::move(now);
+    }
+    run({nullptr, nullptr, xs_.data(), gs_.data()});
+  }
+
+  config_type& config() { return config_; }
+  step_options<space>& options() { return options_; }
+  /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
+  void set_group(group const& g) {
+    for (std::size_t i = 0; i < factors_.size(); ++i) {
+      if (layout_.groups()[i].name != g.name) continue;
+      detail::require(g.frozen == layout_.groups()[i].frozen, "group '" + g.name + "'", "frozen as constructed", "a change");
+      detail::require_range("a group's lr factor", g.lr, 0, 1e300, true);
+      detail::require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
+      factors_[i] = {g.lr, g.weight_decay};
+      to_backend(backend_, factors_there_.view(), factors_);
+      return;
+    }
+    detail::refuse("a group", "one of the layout's groups", "'" + g.name + "'");
+  }
+  /// Waits for the backend.
+  step_report report() const {
+    const control c = to_host(backend_, control_.view())[0];
+    return {c.step, c.skipped, c.norm};
+  }
+
+  template <class Visitor>
+  void visit_state(Visitor&& visit) {
+    using doubles = view<double, space>;
+    visit("step", role::counter, view<std::int64_t, space>(&control_.data()->step, 1));
+    visit("clock", role::clock, doubles(reinterpret_cast<double*>(&control_.data()->clock), sizeof(typename rule::clock) / sizeof(double)));
+    for (int k = 0; k < states; ++k) {
+      const std::string name = rule::states[k].name;
+      if (!quantised || plain_.slots() > 0) visit(name, role::moment, cells_[k].view());
+      if constexpr (quantised) {
+        visit(name + ".codes", role::codes, codes_[k].view());
+        visit(name + ".scales", role::scales, scales_[k].view());
+      }
+    }
+  }
+  /// Bytes of all states: what grows with the model.
+  std::size_t state_bytes() const {
+    std::size_t bytes = 0;
+    for (int k = 0; k < states; ++k) bytes += cells_[k].bytes() + codes_[k].bytes() + scales_[k].bytes();
+    return bytes;
+  }
+  std::string algorithm() const { return std::string(rule::name) + "/" + storage_traits::name; }
+  std::uint64_t state_layout() const { return state_layout_; }
+  frugal::layout const& layout() const { return layout_; }
+  Backend const& backend() const { return backend_; }
+
+ private:
+  using operands = detail::operands<param, grad>;
+  struct pointers {
+    std::vector<param*> x;
+    std::vector<grad const*> g;
+    bool operator==(pointers const&) const = default;
+  };
+
+  bool stored_in_blocks(segment const& s) const {
+    if constexpr (quantised) return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size;
+    else return false;
+  }
+  template <class T, class What>
+  static void check(view<T, space> v, What const& what, index_t n) {
+    detail::require(v.size() == n, what, detail::text(n) + " elements", v.size());
+    detail::require(v.data() || n == 0, what, "a pointer", "null");
+  }
+  static void refuse_overlap(view<param, space> x, view<grad const, space> g) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(g.data());
+    const bool shared = detail::overlap<param, space>(x, begin, begin + std::uintptr_t(g.size()) * sizeof(grad));
+    detail::require(!shared, "parameters and gradients", "memory of their own each", "an overlap");
+  }
+  void validate_options() const {
+    using detail::require;
+    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number", options_.gradient_scale);
+    require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
+    require(options_.lr.size() <= 1, "the view lr", "one number", options_.lr.size());
+    require(options_.more_scale.size() <= 1, "the view more_scale", "one number", options_.more_scale.size());
+    require(options_.found_inf.size() <= 1, "the view found_inf", "one number", options_.found_inf.size());
+  }
+
+  void run(operands io) {
+    validate(config_);
+    validate_options();
+    const where bound = support_traits::bound(support_.data());
+    double const* squares = nullptr;
+    if (options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity())
+      squares = detail::canonical_sum(backend_, measured_,
+                                      detail::squares<compute, where, grad>{bound, {nullptr, io.g, nullptr, io.gs}}, sums_.data());
+    backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
+                                       std::int32_t(factors_.size()), factors_there_.data(), squares, options_.lr.data(),
+                                       options_.more_scale.data(), options_.found_inf.data(), control_.data(), rules_.data()});
+    detail::element_update<rule, where, param, grad, cell> update{control_.data(), rules_.data(), bound, io, {}};
+    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data();
+    backend_.for_each(plain_, update);
+    if constexpr (quantised) {
+      detail::block_update<rule, where, param, grad> update8{blocks_, control_.data(), rules_.data(), bound, io, {}, {}};
+      for (int k = 0; k < states; ++k) update8.code[k] = codes_[k].data(), update8.scale[k] = scales_[k].data();
+      backend_.for_teams(update8);
+    }
+  }
+
+  Backend backend_;
+  frugal::layout layout_;
+  config_type config_;
+  Storage storage_;
+  step_options<space> options_;
+  std::uint64_t state_layout_ = 0;
+  std::vector<detail::group_factors> factors_;
+  pointers pointers_;
+  detail::work_table<Backend> measured_, plain_, blocks_;
+  buffer<typename support_traits::cell, Backend> support_;
+  buffer<cell, Backend> cells_[states];
+  buffer<std::uint8_t, Backend> codes_[states];
+  buffer<float, Backend> scales_[states];
+  buffer<control, Backend> control_;
+  buffer<detail::group_factors, Backend> factors_there_;
+  buffer<rule, Backend> rules_;
+  buffer<double, Backend> sums_;
+  buffer<param*, Backend> xs_;
+  buffer<grad const*, Backend> gs_;
+};
+
+}  // namespace v0
+}  // namespace frugal

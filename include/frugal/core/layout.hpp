@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file A model as a list of tensors in one flat index space.
+#pragma once
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "error.hpp"
+#include "hash.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// What a group of tensors does differently: factors on the configured rate and decay; a frozen group is not moved and has
+/// no state.
+struct group {
+  std::string name;
+  double lr = 1;            ///< factor on the learning rate, >= 0
+  double weight_decay = 1;  ///< factor on the weight decay, >= 0
+  bool frozen = false;
+};
+
+/// How a caller names a tensor.
+struct tensor_spec {
+  std::string name;
+  std::vector<index_t> shape;
+  std::string group = {};  ///< empty: the default group, all factors 1
+};
+
+/// A tensor in its place.
+struct tensor {
+  std::string name;
+  std::vector<index_t> shape;
+  index_t size;
+  index_t offset;         ///< in the flat vector: the tensors follow each other without gaps
+  std::uint64_t address;  ///< of its first coordinate in random streams: each tensor starts at a multiple of 128
+  std::int32_t group;
+};
+
+/// Immutable and cheap to copy. A plain count is the layout of one tensor of that many elements.
+class layout {
+ public:
+  template <std::integral I>
+  layout(I n) : layout({tensor_spec{"flat", {index_t(n)}}}) {}
+  layout(std::initializer_list<tensor_spec> tensors, std::vector<group> groups = {})
+      : layout(std::vector<tensor_spec>(tensors), std::move(groups)) {}
+  layout(std::vector<tensor_spec> const& tensors, std::vector<group> groups = {}) {
+    auto d = std::make_shared<data>();
+    d->groups.push_back({"default"});
+    for (group& g : groups) {
+      detail::require(find_group(*d, g.name) < 0, "group '" + g.name + "'", "a name of its own", "a second one");
+      detail::require_range("a group's lr factor", g.lr, 0, 1e300, true);
+      detail::require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
+      d->groups.push_back(std::move(g));
+    }
+    fnv1a hash;
+    std::uint64_t address = 0;
+    for (tensor_spec const& s : tensors) {
+      index_t size = 1;
+      hash.add(s.name).add(std::uint64_t(s.shape.size()));
+      for (index_t extent : s.shape) {
+        detail::require(extent >= 0, "an extent of tensor '" + s.name + "'", ">= 0", extent);
+        detail::require(extent == 0 || size <= max_size / extent, "the size of tensor '" + s.name + "'", "at most 2^60", "more");
+        size *= extent;
+        hash.add(std::uint64_t(extent));
+      }
+      detail::require(d->size <= max_size - size, "the size of the model", "at most 2^60", "more");
+      const int g = s.group.empty() ? 0 : find_group(*d, s.group);
+      detail::require(g >= 0, "the group of tensor '" + s.name + "'", "one of the layout's groups", "'" + s.group + "'");
+      d->tensors.push_back({s.name, s.shape, size, d->size, address, std::int32_t(g)});
+      d->size += size;
+      address += (std::uint64_t(size) + 127) / 128 * 128;
+    }
+    d->hash = hash.value();
+    data_ = std::move(d);
+  }
+
+  index_t size() const { return data_->size; }
+  std::vector<tensor> const& tensors() const { return data_->tensors; }
+  std::vector<group> const& groups() const { return data_->groups; }
+  /// Of names and shapes in their order: equal on two ranks or two runs if and only if (but for chance) they agree.
+  std::uint64_t hash() const { return data_->hash; }
+
+ private:
+  static constexpr index_t max_size = index_t(1) << 60;
+  struct data {
+    std::vector<tensor> tensors;
+    std::vector<group> groups;
+    index_t size = 0;
+    std::uint64_t hash = 0;
+  };
+  static int find_group(data const& d, std::string const& name) {
+    for (std::size_t i = 0; i < d.groups.size(); ++i)
+      if (d.groups[i].name == name) return int(i);
+    return -1;
+  }
+  std::shared_ptr<data const> data_;
+};
+
+}  // namespace v0
+}  // namespace frugal

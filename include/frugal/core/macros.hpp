@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file The only place outside `backend/` that asks which compiler this is.
+#pragma once
+
+#if defined(__FAST_MATH__)
+#error "frugal: -ffast-math breaks the bit-exactness that replicated and shared-seed methods rely on; compile without it"
+#endif
+
+#if defined(__HIP__)
+#include <hip/hip_runtime.h>
+#endif
+
+// FRUGAL_FN: runs on hosts and devices. FRUGAL_CPU: host only. Both are inlined always, so that a rule becomes one loop body.
+#if defined(__CUDACC__) || defined(__HIP__)
+#define FRUGAL_FN __host__ __device__ __forceinline__
+#else
+#define FRUGAL_FN inline __attribute__((always_inline))
+#endif
+#define FRUGAL_CPU inline __attribute__((always_inline))
+
+// Before a host-device template that may be instantiated with host-only value types: nvcc checks calls otherwise.
+#if defined(__CUDACC__)
+#define FRUGAL_GENERIC _Pragma("nv_exec_check_disable")
+#else
+#define FRUGAL_GENERIC
+#endif
+
+#if defined(__CUDA_ARCH__) || defined(__clang__)
+#define FRUGAL_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)  // nvcc's own front end, host pass
+#define FRUGAL_UNROLL
+#else
+#define FRUGAL_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+#if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
+#define FRUGAL_ON_DEVICE 1
+#else
+#define FRUGAL_ON_DEVICE 0
+#endif

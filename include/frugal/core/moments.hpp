@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file What the Adam family shares: two moments, their running bias corrections, and where the decay goes.
+#pragma once
+#include "element_optimizer.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// Where weight decay enters: the gradient, or the parameter.
+enum class decay { coupled, decoupled };
+
+/// The hyper-parameters of Adam and AdamW differ in their defaults only.
+template <class Config>
+void validate_moments(std::string const& name, Config const& c) {
+  detail::require_range((name + ": lr").c_str(), c.lr, 0, 1e30, true);
+  detail::require_range((name + ": beta1").c_str(), c.beta1, 0, 1);
+  detail::require_range((name + ": beta2").c_str(), c.beta2, 0, 1);
+  detail::require_range((name + ": epsilon").c_str(), c.epsilon, 0, 1e30, true);
+  detail::require_range((name + ": weight_decay").c_str(), c.weight_decay, 0, 1e30, true);
+}
+
+template <class T, class Config, decay Decay>
+struct moments_rule {
+  static constexpr state_info states[] = {{"m", values::any}, {"v", values::non_negative}};
+  using scalar = T;
+  using config = Config;
+  /// beta^t as running products: no power function, whose bits differ between libraries.
+  struct clock {
+    double beta1_power = 1, beta2_power = 1;
+    FRUGAL_FN void advance(config const& c) {
+      beta1_power = (exact(beta1_power) * exact(c.beta1)).v[0];
+      beta2_power = (exact(beta2_power) * exact(c.beta2)).v[0];
+    }
+  };
+  T beta1, rest1, beta2, rest2, epsilon, rate, unbias, decayed;
+
+  FRUGAL_FN moments_rule(config const& c, detail::group_factors const& g, clock const& k)
+      : beta1(T(c.beta1)), rest1(T(1 - c.beta1)), beta2(T(c.beta2)), rest2(T(1 - c.beta2)), epsilon(T(c.epsilon)) {
+    const exact lr = exact(c.lr) * exact(g.lr), lambda = exact(c.weight_decay) * exact(g.weight_decay), one(1.0);
+    rate = T((lr / (one - exact(k.beta1_power))).v[0]);
+    unbias = T((one / sqrt(one - exact(k.beta2_power))).v[0]);
+    decayed = T((Decay == decay::coupled ? lambda : one - lr * lambda).v[0]);
+  }
+  FRUGAL_GENERIC template <class V>
+  FRUGAL_FN void operator()(V& x, V g, V& m, V& v) const {
+    if constexpr (Decay == decay::coupled) g = g + decayed * x;
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * (g * g);
+    if constexpr (Decay == decay::decoupled) x = decayed * x;
+    x = x - rate * (m / (unbias * sqrt(v) + epsilon));
+  }
+};
+
+}  // namespace v0
+}  // namespace frugal

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file `pack<T, W>`: one SIMD register of the CPU, with the interface of `lanes`. GNU vector extensions and a dozen
+/// intrinsics: g++, clang, and both as host compilers of nvcc and hipcc.
+#pragma once
+#include "value.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace frugal {
+inline namespace v0 {
+
+// The instruction set is part of the type of a CPU backend: files compiled for different sets hold different instantiations,
+// so mixing them is a link error that names the set instead of a silent breach of the one-definition rule.
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+struct avx512 {
+  static constexpr int bytes = 64;
+};
+using native_isa = avx512;
+#elif defined(__AVX2__)
+struct avx2 {
+  static constexpr int bytes = 32;
+};
+using native_isa = avx2;
+#else
+struct simd128 {
+  static constexpr int bytes = 16;
+};
+using native_isa = simd128;
+#endif
+
+namespace detail {
+template <class T, int W>
+struct vector_of {
+  typedef T type __attribute__((vector_size(W * sizeof(T))));
+};
+template <class T, int W>
+using vector_t = typename vector_of<T, W>::type;
+
+template <class To, class From>
+FRUGAL_CPU To recast(From f) {
+  static_assert(sizeof(To) == sizeof(From));
+  To t;
+  memcpy(&t, &f, sizeof t);
+  return t;
+}
+// Unsigned 8 or 16 bits to 32: g++ 12 takes the generic conversion apart into scalars, so name the instruction.
+template <class M>
+FRUGAL_CPU auto widen_unsigned(M m) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(M) == 32) return _mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)m);
+  else
+#endif
+#if defined(__AVX2__)
+      if constexpr (sizeof(M) == 16 && sizeof(m[0]) == 2)
+    return _mm256_cvtepu16_epi32((__m128i)m);
+  else if constexpr (sizeof(M) == 8 && sizeof(m[0]) == 1)
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<__m128i const*>(&m)));
+#if defined(__AVX512F__)
+  else if constexpr (sizeof(M) == 16) return _mm512_maskz_cvtepu8_epi32(0xffff, (__m128i)m);
+#endif
+  else
+#endif
+    return __builtin_convertvector(m, vector_t<std::uint32_t, sizeof(M) / sizeof(m[0])>);
+}
+template <int Bytes>
+struct integer_of_size;
+template <>
+struct integer_of_size<4> {
+  using type = std::int32_t;
+};
+template <>
+struct integer_of_size<8> {
+  using type = std::int64_t;
+};
+}  // namespace detail
+
+// At rest a register is an array: nvcc refuses vector types anywhere in host-device code, even in instantiations that no
+// device ever runs. Inside an operation it is a vector; compilers see through the copies, which cost nothing.
+template <class T, int W>
+struct alignas(W * sizeof(T)) pack {
+  using scalar = T;
+  using integer = pack<std::int32_t, W>;
+  using real = pack<float, W>;
+  using flags = pack<typename detail::integer_of_size<sizeof(T)>::type, W>;
+  using mask = flags;  // all bits of a lane, or none
+  using reg = detail::vector_t<T, W>;
+  static constexpr int width = W;
+  T v[W];
+
+  pack() = default;
+  FRUGAL_CPU pack(T s) : pack(of(s - reg{})) {}
+  FRUGAL_CPU static pack of(reg r) { return detail::recast<pack>(r); }
+  // Always the whole register and always of type reg: g++ keeps a pack in memory once it is read in pieces.
+  template <class U = T>
+  FRUGAL_CPU auto as() const {
+    return (detail::vector_t<U, W>)detail::recast<reg>(*this);
+  }
+
+  friend FRUGAL_CPU pack operator+(pack a, pack b) { return of(a.as() + b.as()); }
+  friend FRUGAL_CPU pack operator-(pack a, pack b) { return of(a.as() - b.as()); }
+  friend FRUGAL_CPU pack operator*(pack a, pack b) {
+    reg r = a.as() * b.as();
+#if defined(__x86_64__)
+    if constexpr (std::is_floating_point_v<T>) asm("" : "+v"(r));
+#elif defined(__aarch64__)
+    if constexpr (std::is_floating_point_v<T>) asm("" : "+w"(r));
+#endif
+    return of(r);
+  }
+  friend FRUGAL_CPU pack operator/(pack a, pack b) { return of(a.as() / b.as()); }
+  friend FRUGAL_CPU pack operator&(pack a, pack b) { return of(a.as() & b.as()); }
+  friend FRUGAL_CPU pack operator|(pack a, pack b) { return of(a.as() | b.as()); }
+  friend FRUGAL_CPU pack operator<<(pack a, int s) { return of(a.as() << s); }
+  friend FRUGAL_CPU pack operator>>(pack a, int s) { return of((reg)(a.template as<std::uint32_t>() >> s)); }
+  friend FRUGAL_CPU mask operator>(pack a, pack b) { return mask::of(a.as() > b.as()); }
+  friend FRUGAL_CPU mask operator<(pack a, pack b) { return mask::of(a.as() < b.as()); }
+  friend FRUGAL_CPU mask operator==(pack a, pack b) { return mask::of(a.as() == b.as()); }
+  friend FRUGAL_CPU pack exact_fma(pack a, pack b, pack c) { return of(a.as() * b.as() + c.as()); }
+  friend FRUGAL_CPU pack choose(mask c, pack a, pack b) { return of(c.as() ? a.as() : b.as()); }
+  friend FRUGAL_CPU pack max(pack a, pack b) {
+    if constexpr (std::is_same_v<T, std::int32_t>) {
+#if defined(__AVX512F__)
+      if constexpr (W == 16) return of((reg)_mm512_maskz_max_epi32(0xffff, (__m512i)a.as(), (__m512i)b.as()));
+#endif
+#if defined(__AVX2__)
+      if constexpr (W == 8) return of((reg)_mm256_max_epi32((__m256i)a.as(), (__m256i)b.as()));
+#endif
+    }
+    return choose(a > b, a, b);
+  }
+  friend FRUGAL_CPU pack min(pack a, pack b) {
+    if constexpr (std::is_same_v<T, std::int32_t>) {
+#if defined(__AVX512F__)
+      if constexpr (W == 16) return of((reg)_mm512_maskz_min_epi32(0xffff, (__m512i)a.as(), (__m512i)b.as()));
+#endif
+#if defined(__AVX2__)
+      if constexpr (W == 8) return of((reg)_mm256_min_epi32((__m256i)a.as(), (__m256i)b.as()));
+#endif
+    }
+    return choose(a < b, a, b);
+  }
+  friend FRUGAL_CPU integer bits(pack a) { return integer::of(a.template as<std::int32_t>()); }
+  friend FRUGAL_CPU real from_bits(pack a) { return real::of(a.template as<float>()); }
+  friend FRUGAL_CPU integer truncate(pack a) {
+    return integer::of(__builtin_convertvector(a.as(), detail::vector_t<std::int32_t, W>));
+  }
+  friend FRUGAL_CPU real to_real(pack a) {
+    return real::of(__builtin_convertvector(a.as(), detail::vector_t<float, W>));
+  }
+  friend FRUGAL_CPU pack sqrt(pack a) {  // by instruction: the library function would set errno, lane by lane
+#if defined(__AVX512F__)
+    if constexpr (sizeof(reg) == 64 && sizeof(T) == 4) return of((reg)_mm512_maskz_sqrt_ps(0xffff, (__m512)a.as()));
+    if constexpr (sizeof(reg) == 64 && sizeof(T) == 8) return of((reg)_mm512_maskz_sqrt_pd(0xff, (__m512d)a.as()));
+#endif
+#if defined(__AVX__)
+    if constexpr (sizeof(reg) == 32 && sizeof(T) == 4) return of((reg)_mm256_sqrt_ps((__m256)a.as()));
+    if constexpr (sizeof(reg) == 32 && sizeof(T) == 8) return of((reg)_mm256_sqrt_pd((__m256d)a.as()));
+#endif
+#if defined(__x86_64__)
+    if constexpr (sizeof(reg) == 16 && sizeof(T) == 4) return of((reg)_mm_sqrt_ps((__m128)a.as()));
+    if constexpr (sizeof(reg) == 16 && sizeof(T) == 8) return of((reg)_mm_sqrt_pd((__m128d)a.as()));
+#elif defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return of((reg)vsqrtq_f32((float32x4_t)a.as()));
+    else return of((reg)vsqrtq_f64((float64x2_t)a.as()));
+#endif
+    for (int k = 0; k < W; ++k) a.v[k] = detail::root(a.v[k]);
+    return a;
+  }
+  template <class U>
+  friend FRUGAL_CPU pack<U, W> lookup(table8<U> const& t, pack i) {  // entry i mod 8
+    [[maybe_unused]] auto const* p = reinterpret_cast<float const*>(t.v);
+    using result [[maybe_unused]] = detail::vector_t<U, W>;
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+    if constexpr (W == 16)
+      return pack<U, W>::of((result)_mm512_maskz_permutexvar_ps(
+          0xffff, (__m512i)i.as(), _mm512_maskz_broadcast_f32x8(0xffff, _mm256_loadu_ps(p))));
+    else
+#endif
+#if defined(__AVX2__)
+        if constexpr (W == 8)
+      return pack<U, W>::of((result)_mm256_permutevar8x32_ps(_mm256_loadu_ps(p), (__m256i)i.as()));
+    else
+#endif
+    {
+      pack<U, W> r;
+      for (int k = 0; k < W; ++k) r.v[k] = t.v[i.v[k] & 7];
+      return r;
+    }
+  }
+  friend FRUGAL_CPU bool any(pack m) {
+    static_assert(std::is_integral_v<T>);
+    if constexpr (sizeof(reg) == 16) {
+      const auto q = m.template as_bytes<std::int64_t>();
+      return (q[0] | q[1]) != 0;
+    } else {
+#if defined(__AVX512F__)
+      if constexpr (sizeof(reg) == 64) return _mm512_test_epi32_mask((__m512i)m.as(), (__m512i)m.as()) != 0;
+#endif
+#if defined(__AVX__)
+      if constexpr (sizeof(reg) == 32) return _mm256_testz_si256((__m256i)m.as(), (__m256i)m.as()) == 0;
+#endif
+    }
+    return false;
+  }
+  template <class U>
+  FRUGAL_CPU auto as_bytes() const {
+    return (detail::vector_t<U, int(sizeof(reg) / sizeof(U))>)detail::recast<reg>(*this);
+  }
+  friend FRUGAL_CPU T horizontal_max(pack a) {
+    if constexpr (W == 2) {
+      const reg r = a.as();
+      return r[0] > r[1] ? r[0] : r[1];
+    } else {
+      struct halves {
+        pack<T, W / 2> lo, hi;
+      };
+      const auto h = detail::recast<halves>(a.as());
+      return horizontal_max(choose(h.lo > h.hi, h.lo, h.hi));
+    }
+  }
+
+  /// W elements from any address.
+  template <class M>
+  FRUGAL_CPU static pack load(M const* p) {
+    using cell = std::conditional_t<std::is_same_v<M, bf16>, std::uint16_t, M>;
+    detail::vector_t<cell, W> m;
+    memcpy(&m, p, sizeof m);
+    if constexpr (std::is_same_v<M, T>) return of(m);
+    else if constexpr (std::is_same_v<M, bf16>)
+      return of((reg)((detail::vector_t<std::uint32_t, W>)detail::widen_unsigned(m) << 16));
+    else if constexpr (std::is_same_v<M, std::uint8_t> && sizeof(T) == 4) return of((reg)detail::widen_unsigned(m));
+    else return of(__builtin_convertvector(m, reg));
+  }
+  template <class M>
+  FRUGAL_CPU void store(M* p) const {
+    if constexpr (std::is_same_v<M, T>) {
+      const reg r = as();
+      memcpy(p, &r, sizeof r);
+    } else if constexpr (std::is_same_v<M, bf16>) {
+      using u32 = detail::vector_t<std::uint32_t, W>;
+      const u32 u = as<std::uint32_t>(), rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+      const auto nan = (detail::vector_t<std::int32_t, W>)(u & 0x7fffffffu) > 0x7f800000;
+      const auto r = __builtin_convertvector(nan ? quiet : rounded, detail::vector_t<std::uint16_t, W>);
+      memcpy(p, &r, sizeof r);
+    } else {
+#if defined(__AVX2__)
+      if constexpr (W == 8 && std::is_same_v<M, std::uint8_t>) {  // 0..255 each
+        const __m256i a = (__m256i)as();
+        const __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(w, w));
+        return;
+      }
+#endif
+      const auto r = __builtin_convertvector(as(), detail::vector_t<M, W>);
+      memcpy(p, &r, sizeof r);
+    }
+  }
+  /// The first n < W of them; the rest is zero, and is not stored.
+  template <class M>
+  FRUGAL_CPU static pack load(M const* p, index_t n) {
+    M t[W] = {};
+    for (index_t k = 0; k < n; ++k) t[k] = p[k];
+    return load(t);
+  }
+  template <class M>
+  FRUGAL_CPU void store(M* p, index_t n) const {
+    M t[W];
+    store(t);
+    for (index_t k = 0; k < n; ++k) p[k] = t[k];
+  }
+  template <class M, class I>
+  FRUGAL_CPU static pack gather(M const* p, I const* at, index_t n) {
+    M t[W] = {};
+    for (index_t k = 0; k < n; ++k) t[k] = p[at[k]];
+    return load(t);
+  }
+  template <class M, class I>
+  FRUGAL_CPU void scatter(M* p, I const* at, index_t n) const {
+    M t[W];
+    store(t);
+    for (index_t k = 0; k < n; ++k) p[at[k]] = t[k];
+  }
+};
+template <class T, int W, class M>
+  requires std::is_same_v<M, typename pack<T, W>::mask>
+FRUGAL_CPU pack<T, W> select(M c, pack<T, W> a, pack<T, W> b) {
+  return choose(c, a, b);
+}
+
+/// The widest register of an instruction set that holds scalars of type T.
+template <class Isa, class T>
+using cpu_value = pack<T, Isa::bytes / int(sizeof(T))>;
+
+}  // namespace v0
+}  // namespace frugal

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file Policies as constructor arguments: storage, support and types may be given in any order, and deduction finds them.
+#pragma once
+#include "storage.hpp"
+#include "support.hpp"
+
+namespace frugal {
+inline namespace v0 {
+namespace detail {
+
+template <class T>
+struct is_storage : std::bool_constant<storage<T>> {};
+template <class T>
+struct is_support : std::bool_constant<support<T>> {};
+template <class T>
+struct is_types : std::false_type {};
+template <class P, class G>
+struct is_types<types<P, G>> : std::true_type {};
+
+template <template <class> class Is, class Default, class... P>
+struct first_of {
+  using type = Default;
+};
+template <template <class> class Is, class Default, class First, class... Rest>
+struct first_of<Is, Default, First, Rest...> {
+  using type = typename std::conditional_t<Is<First>::value, std::type_identity<First>, first_of<Is, Default, Rest...>>::type;
+};
+template <class... P>
+using storage_of = typename first_of<is_storage, full, P...>::type;
+template <class... P>
+using support_of = typename first_of<is_support, all, P...>::type;
+template <class... P>
+using types_of = typename first_of<is_types, types<>, P...>::type;
+
+template <class T>
+T policy_or_default() {
+  return {};
+}
+template <class T, class First, class... Rest>
+T policy_or_default(First const& first, Rest const&... rest) {
+  if constexpr (std::is_same_v<T, First>) return first;
+  else return policy_or_default<T>(rest...);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace frugal

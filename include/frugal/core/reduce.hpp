@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file The canonical sum: one order of additions, whatever runs it. In a tile of 16384 elements, element j is added to slot
+/// j mod 256, in increasing j; the 256 slots are added by halving (i += i + 128, then 64, ...). The sums of the tiles, as
+/// doubles, are added by the same procedure, and so on until one is left.
+#pragma once
+#include <vector>
+
+#include "buffer.hpp"
+#include "element.hpp"
+#include "support.hpp"
+
+namespace frugal {
+inline namespace v0 {
+namespace detail {
+
+inline constexpr int reduction_slots = 256;
+
+/// Sums of tiles, each as a double: a team a tile.
+template <class F>
+struct tile_sums {
+  using scalar = typename F::scalar;
+  static constexpr unsigned team_threads = reduction_slots;
+  static constexpr int scratch_bytes = reduction_slots * int(sizeof(scalar));
+  work tiles;
+  F f;
+  double* sums;
+
+  index_t teams() const { return tiles.tiles; }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const segment seg = tiles.at(team.rank());
+    const index_t from = (team.rank() - seg.first_tile) * tile_size;
+    const index_t left = seg.size - from;
+    const scalar sum = team.template sum<scalar>(f.bind(seg), from, left < tile_size ? left : tile_size);
+    if (team.lane() == 0) sums[team.rank()] = double(sum);
+  }
+};
+
+/// A list of doubles as something to be summed.
+struct listed_doubles {
+  using scalar = double;
+  double const* p;
+  struct bound {
+    double const* p;
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN auto operator()(Chunk c) const {
+      return c.load(p);
+    }
+  };
+  FRUGAL_FN bound bind(segment const&) const { return {p}; }
+};
+
+/// Doubles of scratch that a sum over so many tiles needs: a level for each power of the tile size.
+inline index_t sum_scratch(index_t tiles) {
+  index_t n = 1;
+  for (index_t t = tiles; t > 1; t = tiles_of(t)) n += t;
+  return n;
+}
+
+/// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream order.
+template <class Backend, class F>
+double const* canonical_sum(Backend const& b, work const& w, F const& f, double* scratch) {
+  if (w.tiles == 0) {
+    b.fill(scratch, 0, sizeof(double));
+    return scratch;
+  }
+  b.for_teams(tile_sums<F>{w, f, scratch});
+  for (index_t n = w.tiles; n > 1; n = tiles_of(n)) {
+    b.for_teams(tile_sums<listed_doubles>{single(n), {scratch}, scratch + n});
+    scratch += n;
+  }
+  return scratch;
+}
+
+/// A flat vector as something to be summed: its elements, or their squares.
+template <class T, class C, bool Square>
+struct elements {
+  using scalar = C;
+  T const* p;
+  struct bound {
+    T const* p;
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN auto operator()(Chunk c) const {
+      const auto v = c.load(p);
+      if constexpr (Square) return v * v;
+      else return v;
+    }
+  };
+  FRUGAL_FN bound bind(segment const& s) const { return {p + s.flat}; }
+};
+template <bool Square, class Backend, class T>
+double sum_elements(Backend const& b, T const* p, index_t n) {
+  require(p || n == 0, "a vector to be summed", "a pointer", "null");
+  const work w = single(n);
+  using compute = typename types<T>::compute;
+  buffer<double, Backend> scratch(b, sum_scratch(w.tiles));
+  double result = 0;
+  b.copy_out(&result, canonical_sum(b, w, elements<T, compute, Square>{p}, scratch.data()), sizeof result);
+  return result;
+}
+
+}  // namespace detail
+
+/// The sum of a vector in the canonical order; waits for the result. Elements are added as floats (doubles for doubles)
+/// inside a tile. Allocates its scratch: not for use inside a step.
+template <class Backend, class R>
+double sum(Backend const& b, R const& r) {
+  return detail::sum_elements<false>(b, r.data(), index_t(r.size()));
+}
+/// The sum of squares in the canonical order; each square is rounded before it is added.
+template <class Backend, class R>
+double sum_of_squares(Backend const& b, R const& r) {
+  return detail::sum_elements<true>(b, r.data(), index_t(r.size()));
+}
+
+}  // namespace v0
+}  // namespace frugal

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file Non-owning views of contiguous memory, typed by the space that the memory lies in.
+#pragma once
+#include <concepts>
+
+#include "error.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// Ordinary memory. Each GPU vendor has a space of its own.
+struct host_space {
+  static constexpr char const* name = "host";
+};
+
+namespace detail {
+template <class R, class T>
+concept contiguous_of = requires(R& r) {
+  { r.data() } -> std::convertible_to<T*>;
+  { r.size() } -> std::convertible_to<index_t>;
+};
+template <class R>
+concept strided = requires(R const& r) {  // Eigen's maps and blocks
+  { r.innerStride() } -> std::convertible_to<index_t>;
+  { r.outerStride() } -> std::convertible_to<index_t>;
+  { r.innerSize() } -> std::convertible_to<index_t>;
+  { r.outerSize() } -> std::convertible_to<index_t>;
+};
+template <class Space>
+inline constexpr bool is_host = std::is_same_v<Space, host_space>;
+}  // namespace detail
+
+/// `n` elements at `p`. Converts from vectors, arrays, spans, Eigen vectors and maps, and from `{p, n}`. Passing a host
+/// container where device memory is wanted does not compile; a strided map is refused.
+template <class T, class Space = host_space>
+class view {
+ public:
+  using element = T;
+  using space = Space;
+
+  view() = default;
+  view(T* p, index_t n) : p_(p), n_(n) {}
+  template <class U>
+    requires(std::is_same_v<U const, T> && !std::is_same_v<U, T>)
+  view(view<U, Space> v) : p_(v.data()), n_(v.size()) {}
+
+  template <class R>
+    requires(detail::contiguous_of<R, T> && !requires { typename std::remove_cvref_t<R>::space; })
+  view(R&& r) : p_(r.data()), n_(index_t(r.size())) {
+    static_assert(detail::is_host<Space> || sizeof(R) == 0,
+                  "frugal: this object lives on a device, and a host container cannot be its argument: copy the data to the "
+                  "device and pass a buffer's view(), or name your device pointer with {pointer, size}");
+    if constexpr (detail::strided<R>)
+      detail::require(n_ == 0 || (r.innerStride() == 1 && (r.outerSize() == 1 || r.outerStride() == r.innerSize())),
+                      "an Eigen map or block", "contiguous elements", "a stride");
+  }
+
+  T* data() const { return p_; }
+  index_t size() const { return n_; }
+  T* begin() const { return p_; }
+  T* end() const { return p_ + n_; }
+  T& operator[](index_t i) const
+    requires detail::is_host<Space>
+  {
+    return p_[i];
+  }
+
+ private:
+  T* p_ = nullptr;
+  index_t n_ = 0;
+};
+
+/// Separate tensors, one view each, in the order of the layout; does not own the array of views. Converts from a vector or
+/// array of views; a list of constant views also from views of mutable elements.
+template <class T, class Space = host_space>
+class tensor_list {
+  using mutable_view = view<std::remove_const_t<T>, Space>;
+
+ public:
+  template <class R>
+    requires detail::contiguous_of<R, view<T, Space> const>
+  tensor_list(R const& r) : same_(r.data()), n_(index_t(r.size())) {}
+  template <class R>
+    requires(std::is_const_v<T> && detail::contiguous_of<R, mutable_view const>)
+  tensor_list(R const& r) : other_(r.data()), n_(index_t(r.size())) {}
+
+  index_t size() const { return n_; }
+  view<T, Space> operator[](index_t i) const { return same_ ? same_[i] : view<T, Space>(other_[i]); }
+
+ private:
+  view<T, Space> const* same_ = nullptr;
+  mutable_view const* other_ = nullptr;
+  index_t n_ = 0;
+};
+
+}  // namespace v0
+}  // namespace frugal
