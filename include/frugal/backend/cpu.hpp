@@ -35,8 +35,8 @@ FRUGAL_CPU void cpu_chunks(index_t begin, index_t end, F f) {
 }
 
 /// f on tiles [first, last) of the work: neighbours of one segment are one loop.
-template <class Isa, class F>
-void cpu_tiles(work const& w, index_t first, index_t last, F const& f) {
+template <class Isa, class Work, class F>
+void cpu_tiles(Work const& w, index_t first, index_t last, F const& f) {
   while (first < last) {
     const segment seg = w.at(first);
     const index_t end = seg.first_tile + tiles_of(seg.size), stop = end < last ? end : last;

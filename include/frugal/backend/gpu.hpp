@@ -24,12 +24,12 @@ FRUGAL_GENERIC template <class T, class F>
 FRUGAL_FN void lane_values(unsigned lane, unsigned lanes, index_t begin, index_t end, F const& f) {
   using four = frugal::lanes<T, 4>;
   using one = frugal::lanes<T, 1>;
-  const bool wide = f.aligned(4);
-  for (index_t i = begin + 4 * index_t(lane); i < end; i += 4 * index_t(lanes)) {
-    if (wide && i + 4 <= end) f(chunk<four, true>{i, 4});
-    else
-      for (index_t k = i; k < end && k < i + 4; ++k) f(chunk<one, true>{k, 1});
-  }
+  const index_t step = 4 * index_t(lanes);
+  index_t i = begin + 4 * index_t(lane);
+  if (f.aligned(4))
+    for (; i + 4 <= end; i += step) f(chunk<four, true>{i, 4});
+  for (; i < end; i += step)
+    for (index_t k = i; k < end && k < i + 4; ++k) f(chunk<one, true>{k, 1});
 }
 
 /// A team on a GPU: a block of threads.
@@ -102,13 +102,13 @@ struct gpu_team {
 };
 
 // Kernels: functors of a context. `threads` is what a vendor's device runs a block with; results do not depend on it.
-template <class F>
+template <class Work, class F>
 struct tile_kernel {
   static constexpr unsigned threads = 256;
   static constexpr int scratch_bytes = 0;
   static constexpr bool synchronises = false;
   static constexpr index_t part = tile_size / 4;  // a block's share: tiles alone would leave a large device idle
-  work w;
+  Work w;
   F f;
   index_t blocks() const { return w.tiles * (tile_size / part); }
   FRUGAL_GENERIC template <class Context>
@@ -173,9 +173,9 @@ class gpu_backend {
   void fill(void* p, std::uint8_t byte, std::size_t bytes) const { Vendor::fill(p, byte, bytes, stream_); }
   void sync() const { Vendor::sync(stream_); }
 
-  template <class F>
-  void for_each(work const& w, F const& f) const {
-    launch(detail::tile_kernel<F>{w, f});
+  template <class Work, class F>
+  void for_each(Work const& w, F const& f) const {
+    launch(detail::tile_kernel<Work, F>{w, f});
   }
   template <class F>
   void for_teams(F const& f) const {

@@ -11,8 +11,8 @@ class basic_serial : public detail::host_memory {
  public:
   static constexpr char const* name = "serial";
   /// F on every tile of the work.
-  template <class F>
-  void for_each(work const& w, F const& f) const {
+  template <class Work, class F>
+  void for_each(Work const& w, F const& f) const {
     detail::cpu_tiles<Isa>(w, 0, w.tiles, f);
   }
   /// F on f.teams() teams.

@@ -24,8 +24,8 @@ class basic_tbb : public detail::host_memory {
                                 "at least 1", threads),
                 std::make_shared<oneapi::tbb::task_arena>(threads))) {}
 
-  template <class F>
-  void for_each(work const& w, F const& f) const {
+  template <class Work, class F>
+  void for_each(Work const& w, F const& f) const {
     split(w.tiles, 1, [&](index_t begin, index_t end) { detail::cpu_tiles<Isa>(w, begin, end, f); });
   }
   template <class F>

@@ -12,7 +12,7 @@ namespace frugal {
 inline namespace v0 {
 
 namespace detail {
-constexpr float float_at_most(double x) {
+FRUGAL_FN constexpr float float_at_most(double x) {
   const float f = float(x);
   return double(f) > x ? float(double(f) * (1 - 0x1p-24)) : f;
 }

@@ -69,15 +69,13 @@ struct advance {
   }
 };
 
-/// Parameters and gradients: one flat vector each, or a pointer for every tensor.
+/// Parameters and gradients: where each tensor's begin. A flat vector is a list of tensors that follow each other.
 template <class P, class G>
 struct operands {
-  P* x;
-  G const* g;
-  P* const* xs;
-  G const* const* gs;
-  FRUGAL_FN P* parameters(segment const& s) const { return xs ? xs[s.tensor] + s.inner : x + s.flat; }
-  FRUGAL_FN G const* gradients(segment const& s) const { return gs ? gs[s.tensor] + s.inner : g + s.flat; }
+  P* const* x;
+  G const* const* g;
+  FRUGAL_FN P* parameters(segment const& s) const { return x[s.tensor] + s.inner; }
+  FRUGAL_FN G const* gradients(segment const& s) const { return g[s.tensor] + s.inner; }
 };
 
 template <class T>
@@ -144,13 +142,15 @@ struct block_update {
   static constexpr unsigned team_threads = block / 4;  // of a GPU: each lane has a group of four
   static constexpr int scratch_bytes = N * int(block * sizeof(float)) + int(team_threads * sizeof(std::int32_t));
   static constexpr float smallest_peak = 0x1p-126f;  // below it 1 / peak is not finite: the block is stored as zeros
-  work tiles;
+  segment_list tiles;
   control<Rule> const* ctl;
   Rule const* rules;
   Where where;
   operands<P, G> io;
-  std::uint8_t* code[N];  // slots rounded up to whole blocks; what lies past a segment's end stays zero
-  float* scale[N];
+  struct column {
+    std::uint8_t* code;  // slots rounded up to whole blocks; what lies past a segment's end stays zero
+    float* scale;
+  } s[N];
 
   index_t teams() const { return tiles.tiles * blocks_per_tile; }
   template <int K>
@@ -168,7 +168,7 @@ struct block_update {
  private:
   /// The rule on a chunk of the block, states in the team's scratch.
   struct apply {
-    Rule const& rule;
+    Rule rule;
     float factor;
     Where where;
     P* x;
@@ -195,14 +195,14 @@ struct block_update {
   FRUGAL_FN void run(Team const& team, segment const& seg, index_t at, std::integer_sequence<int, K...>) const {
     const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    (team.decode(book<K>{}, code[K] + slot, scale[K][slot / block], tile + K * block), ...);
+    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
     segment here = seg;  // the block as a segment of its own
     here.flat += Where::contiguous ? at : 0, here.inner += Where::contiguous ? at : 0, here.listed += at;
     team.template for_values<float>(
         size, apply{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile});
     const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
-    (team.encode(book<K>{}, tile + K * block, peak[K] >= smallest_peak ? quotient(1.f, peak[K]) : 0.f, code[K] + slot), ...);
-    if (team.lane() == 0) ((scale[K][slot / block] = peak[K]), ...);
+    (team.encode(book<K>{}, tile + K * block, peak[K] >= smallest_peak ? quotient(1.f, peak[K]) : 0.f, s[K].code + slot), ...);
+    if (team.lane() == 0) ((s[K].scale[slot / block] = peak[K]), ...);
   }
 };
 
@@ -211,7 +211,7 @@ template <class T, class Where, class G>
 struct squares {
   using scalar = T;
   Where where;
-  operands<G, G> io;
+  G const* const* gradients;
 
   struct bound {
     Where where;
@@ -223,7 +223,7 @@ struct squares {
       return v * v;
     }
   };
-  FRUGAL_FN bound bind(segment const& seg) const { return {where.bind(seg), io.gradients(seg)}; }
+  FRUGAL_FN bound bind(segment const& seg) const { return {where.bind(seg), gradients[seg.tensor] + seg.inner}; }
 };
 
 }  // namespace detail

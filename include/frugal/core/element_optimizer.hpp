@@ -47,30 +47,25 @@ class work_table {
       tiles += tiles_of(s[i].size);
       of_tile.resize(std::size_t(tiles), std::int32_t(i));
     }
-    work_.tiles = tiles;
-    if (s.size() == 1) work_.one = s[0];
-    if (s.size() > 1) {
-      table_ = buffer<segment, Backend>(b, s);
-      of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
-      work_.table = table_.data();
-      work_.segment_of_tile = of_tile_.data();
-    }
+    table_ = buffer<segment, Backend>(b, s);
+    of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
+    list_ = {table_.data(), of_tile_.data(), tiles};
   }
-  operator work const&() const { return work_; }
-  index_t tiles() const { return work_.tiles; }
+  segment_list const& list() const { return list_; }
   index_t slots() const { return slots_; }
 
  private:
-  work work_;
+  segment_list list_;
   index_t slots_ = 0;
   buffer<segment, Backend> table_;
   buffer<std::int32_t, Backend> of_tile_;
 };
 
-template <class T, class Space>
-bool overlap(view<T const, Space> a, std::uintptr_t b, std::uintptr_t b_end) {
-  const auto p = reinterpret_cast<std::uintptr_t>(a.data()), q = p + std::uintptr_t(a.size()) * sizeof(T);
-  return a.size() > 0 && p < b_end && b < q;
+template <class T, class U, class Space>
+bool overlap(view<T, Space> a, view<U, Space> b) {
+  const auto from = [](auto v) { return reinterpret_cast<std::uintptr_t>(v.data()); };
+  const auto to = [&]<class E>(view<E, Space> v) { return from(v) + std::uintptr_t(v.size()) * sizeof(E); };
+  return a.size() > 0 && b.size() > 0 && from(a) < to(b) && from(b) < to(a);
 }
 
 }  // namespace detail
@@ -96,7 +91,7 @@ class element_optimizer {
   /// @param extent a count of elements, or a layout of tensors
   /// @param policies storage, support and types, in any order
   template <class... Policies>
-  element_optimizer(Backend b, layout extent, config_type c = {}, Policies const&... policies)
+  element_optimizer(Backend b, frugal::layout extent, config_type c = {}, Policies const&... policies)
       : backend_(std::move(b)), layout_(std::move(extent)), config_(c), storage_(detail::policy_or_default<Storage>(policies...)) {
     static_assert(((detail::is_storage<Policies>::value || detail::is_support<Policies>::value ||
                     detail::is_types<Policies>::value) && ...),
@@ -137,7 +132,11 @@ class element_optimizer {
     for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
     factors_there_ = buffer<detail::group_factors, Backend>(backend_, factors_);
     rules_ = buffer<rule, Backend>(backend_, index_t(factors_.size()));
-    sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.tiles()));
+    xs_.resize(layout_.tensors().size());
+    gs_.resize(layout_.tensors().size());
+    xs_there_ = buffer<param*, Backend>(backend_, xs_);
+    gs_there_ = buffer<grad const*, Backend>(backend_, gs_);
+    sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.list().tiles));
   }
   element_optimizer(element_optimizer&&) noexcept = default;
   element_optimizer& operator=(element_optimizer&&) noexcept = default;
@@ -146,30 +145,19 @@ class element_optimizer {
   void step(view<param, space> x, view<grad const, space> g) {
     check(x, "the parameters", layout_.size());
     check(g, "the gradients", layout_.size());
-    refuse_overlap(x, g);
-    run({x.data(), g.data(), nullptr, nullptr});
+    step_on([&](tensor const& t) { return view<param, space>(x.data() + t.offset, t.size); },
+            [&](tensor const& t) { return view<grad const, space>(g.data() + t.offset, t.size); });
   }
   /// The same for separate tensors, in the layout's order.
   void step(tensor_list<param, space> x, tensor_list<grad const, space> g) {
-    const index_t n = index_t(layout_.tensors().size());
-    detail::require(x.size() == n, "the count of parameter tensors", n, x.size());
-    detail::require(g.size() == n, "the count of gradient tensors", n, g.size());
-    pointers now{std::vector<param*>(std::size_t(n)), std::vector<grad const*>(std::size_t(n))};
-    for (index_t i = 0; i < n; ++i) {
-      tensor const& t = layout_.tensors()[std::size_t(i)];
-      check(x[i], "tensor '" + t.name + "'", t.size);
-      check(g[i], "the gradient of '" + t.name + "'", t.size);
-      now.x[std::size_t(i)] = x[i].data();
-      now.g[std::size_t(i)] = g[i].data();
+    auto const& tensors = layout_.tensors();
+    detail::require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
+    detail::require(g.size() == index_t(tensors.size()), "the count of gradient tensors", tensors.size(), g.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      check(x[index_t(i)], "tensor '" + tensors[i].name + "'", tensors[i].size);
+      check(g[index_t(i)], "the gradient of '" + tensors[i].name + "'", tensors[i].size);
     }
-    if (now != pointers_) {  // usually the same tensors as last time
-      for (index_t i = 0; i < n; ++i)
-        for (index_t k = 0; k < n; ++k) refuse_overlap(x[i], g[k]);
-      xs_ = buffer<param*, Backend>(backend_, now.x);
-      gs_ = buffer<grad const*, Backend>(backend_, now.g);
-      pointers_ = std::move(now);
-    }
-    run({nullptr, nullptr, xs_.data(), gs_.data()});
+    step_on([&](tensor const& t) { return x[&t - tensors.data()]; }, [&](tensor const& t) { return g[&t - tensors.data()]; });
   }
 
   config_type& config() { return config_; }
@@ -219,13 +207,6 @@ class element_optimizer {
   Backend const& backend() const { return backend_; }
 
  private:
-  using operands = detail::operands<param, grad>;
-  struct pointers {
-    std::vector<param*> x;
-    std::vector<grad const*> g;
-    bool operator==(pointers const&) const = default;
-  };
-
   bool stored_in_blocks(segment const& s) const {
     if constexpr (quantised) return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size;
     else return false;
@@ -234,11 +215,6 @@ class element_optimizer {
   static void check(view<T, space> v, What const& what, index_t n) {
     detail::require(v.size() == n, what, detail::text(n) + " elements", v.size());
     detail::require(v.data() || n == 0, what, "a pointer", "null");
-  }
-  static void refuse_overlap(view<param, space> x, view<grad const, space> g) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(g.data());
-    const bool shared = detail::overlap<param, space>(x, begin, begin + std::uintptr_t(g.size()) * sizeof(grad));
-    detail::require(!shared, "parameters and gradients", "memory of their own each", "an overlap");
   }
   void validate_options() const {
     using detail::require;
@@ -249,23 +225,46 @@ class element_optimizer {
     require(options_.found_inf.size() <= 1, "the view found_inf", "one number", options_.found_inf.size());
   }
 
-  void run(operands io) {
+  // x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
+  template <class X, class G>
+  void step_on(X const& x, G const& g) {
     validate(config_);
     validate_options();
+    bool same = true;
+    for (std::size_t i = 0; i < xs_.size(); ++i) {
+      tensor const& t = layout_.tensors()[i];
+      same = same && xs_[i] == x(t).data() && gs_[i] == g(t).data();
+    }
+    if (!same) {
+      for (tensor const& a : layout_.tensors())
+        for (tensor const& b : layout_.tensors())
+          detail::require(!detail::overlap(x(a), g(b)), "parameters and gradients", "memory of their own each", "an overlap");
+      for (std::size_t i = 0; i < xs_.size(); ++i) {
+        xs_[i] = x(layout_.tensors()[i]).data();
+        gs_[i] = g(layout_.tensors()[i]).data();
+      }
+      to_backend(backend_, xs_there_.view(), xs_);
+      to_backend(backend_, gs_there_.view(), gs_);
+    }
+    run();
+  }
+
+  void run() {
     const where bound = support_traits::bound(support_.data());
     double const* squares = nullptr;
     if (options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity())
-      squares = detail::canonical_sum(backend_, measured_,
-                                      detail::squares<compute, where, grad>{bound, {nullptr, io.g, nullptr, io.gs}}, sums_.data());
+      squares = detail::canonical_sum(backend_, measured_.list(),
+                                      detail::squares<compute, where, grad>{bound, gs_there_.data()}, sums_.data());
     backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
                                        std::int32_t(factors_.size()), factors_there_.data(), squares, options_.lr.data(),
                                        options_.more_scale.data(), options_.found_inf.data(), control_.data(), rules_.data()});
+    const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
     detail::element_update<rule, where, param, grad, cell> update{control_.data(), rules_.data(), bound, io, {}};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data();
-    backend_.for_each(plain_, update);
+    backend_.for_each(plain_.list(), update);
     if constexpr (quantised) {
-      detail::block_update<rule, where, param, grad> update8{blocks_, control_.data(), rules_.data(), bound, io, {}, {}};
-      for (int k = 0; k < states; ++k) update8.code[k] = codes_[k].data(), update8.scale[k] = scales_[k].data();
+      detail::block_update<rule, where, param, grad> update8{blocks_.list(), control_.data(), rules_.data(), bound, io, {}};
+      for (int k = 0; k < states; ++k) update8.s[k] = {codes_[k].data(), scales_[k].data()};
       backend_.for_teams(update8);
     }
   }
@@ -277,7 +276,8 @@ class element_optimizer {
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   std::vector<detail::group_factors> factors_;
-  pointers pointers_;
+  std::vector<param*> xs_;
+  std::vector<grad const*> gs_;
   detail::work_table<Backend> measured_, plain_, blocks_;
   buffer<typename support_traits::cell, Backend> support_;
   buffer<cell, Backend> cells_[states];
@@ -287,8 +287,8 @@ class element_optimizer {
   buffer<detail::group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;
   buffer<double, Backend> sums_;
-  buffer<param*, Backend> xs_;
-  buffer<grad const*, Backend> gs_;
+  buffer<param*, Backend> xs_there_;
+  buffer<grad const*, Backend> gs_there_;
 };
 
 }  // namespace v0

@@ -154,21 +154,24 @@ struct alignas(W * sizeof(T)) pack {
   friend FRUGAL_CPU pack sqrt(pack a) {  // by instruction: the library function would set errno, lane by lane
 #if defined(__AVX512F__)
     if constexpr (sizeof(reg) == 64 && sizeof(T) == 4) return of((reg)_mm512_maskz_sqrt_ps(0xffff, (__m512)a.as()));
-    if constexpr (sizeof(reg) == 64 && sizeof(T) == 8) return of((reg)_mm512_maskz_sqrt_pd(0xff, (__m512d)a.as()));
+    else if constexpr (sizeof(reg) == 64) return of((reg)_mm512_maskz_sqrt_pd(0xff, (__m512d)a.as()));
+    else
 #endif
 #if defined(__AVX__)
     if constexpr (sizeof(reg) == 32 && sizeof(T) == 4) return of((reg)_mm256_sqrt_ps((__m256)a.as()));
-    if constexpr (sizeof(reg) == 32 && sizeof(T) == 8) return of((reg)_mm256_sqrt_pd((__m256d)a.as()));
+    else if constexpr (sizeof(reg) == 32) return of((reg)_mm256_sqrt_pd((__m256d)a.as()));
+    else
 #endif
 #if defined(__x86_64__)
-    if constexpr (sizeof(reg) == 16 && sizeof(T) == 4) return of((reg)_mm_sqrt_ps((__m128)a.as()));
-    if constexpr (sizeof(reg) == 16 && sizeof(T) == 8) return of((reg)_mm_sqrt_pd((__m128d)a.as()));
+    if constexpr (sizeof(T) == 4) return of((reg)_mm_sqrt_ps((__m128)a.as()));
+    else return of((reg)_mm_sqrt_pd((__m128d)a.as()));
 #elif defined(__aarch64__)
     if constexpr (sizeof(T) == 4) return of((reg)vsqrtq_f32((float32x4_t)a.as()));
     else return of((reg)vsqrtq_f64((float64x2_t)a.as()));
-#endif
+#else
     for (int k = 0; k < W; ++k) a.v[k] = detail::root(a.v[k]);
     return a;
+#endif
   }
   template <class U>
   friend FRUGAL_CPU pack<U, W> lookup(table8<U> const& t, pack i) {  // entry i mod 8
@@ -192,23 +195,20 @@ struct alignas(W * sizeof(T)) pack {
     }
   }
   friend FRUGAL_CPU bool any(pack m) {
-    static_assert(std::is_integral_v<T>);
-    if constexpr (sizeof(reg) == 16) {
-      const auto q = m.template as_bytes<std::int64_t>();
-      return (q[0] | q[1]) != 0;
-    } else {
 #if defined(__AVX512F__)
-      if constexpr (sizeof(reg) == 64) return _mm512_test_epi32_mask((__m512i)m.as(), (__m512i)m.as()) != 0;
+    if constexpr (sizeof(reg) == 64) return _mm512_test_epi32_mask((__m512i)m.as(), (__m512i)m.as()) != 0;
+    else
 #endif
 #if defined(__AVX__)
-      if constexpr (sizeof(reg) == 32) return _mm256_testz_si256((__m256i)m.as(), (__m256i)m.as()) == 0;
+    if constexpr (sizeof(reg) == 32) return _mm256_testz_si256((__m256i)m.as(), (__m256i)m.as()) == 0;
+    else
 #endif
+    {
+      const auto q = detail::recast<detail::vector_t<std::int64_t, int(sizeof(reg) / 8)>>(m.as());
+      std::int64_t r = q[0];
+      for (int k = 1; k < int(sizeof(reg) / 8); ++k) r |= q[k];
+      return r != 0;
     }
-    return false;
-  }
-  template <class U>
-  FRUGAL_CPU auto as_bytes() const {
-    return (detail::vector_t<U, int(sizeof(reg) / sizeof(U))>)detail::recast<reg>(*this);
   }
   friend FRUGAL_CPU T horizontal_max(pack a) {
     if constexpr (W == 2) {

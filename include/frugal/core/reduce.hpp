@@ -16,12 +16,12 @@ namespace detail {
 inline constexpr int reduction_slots = 256;
 
 /// Sums of tiles, each as a double: a team a tile.
-template <class F>
+template <class Work, class F>
 struct tile_sums {
   using scalar = typename F::scalar;
   static constexpr unsigned team_threads = reduction_slots;
   static constexpr int scratch_bytes = reduction_slots * int(sizeof(scalar));
-  work tiles;
+  Work tiles;
   F f;
   double* sums;
 
@@ -58,15 +58,15 @@ inline index_t sum_scratch(index_t tiles) {
 }
 
 /// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream order.
-template <class Backend, class F>
-double const* canonical_sum(Backend const& b, work const& w, F const& f, double* scratch) {
+template <class Backend, class Work, class F>
+double const* canonical_sum(Backend const& b, Work const& w, F const& f, double* scratch) {
   if (w.tiles == 0) {
     b.fill(scratch, 0, sizeof(double));
     return scratch;
   }
-  b.for_teams(tile_sums<F>{w, f, scratch});
+  b.for_teams(tile_sums<Work, F>{w, f, scratch});
   for (index_t n = w.tiles; n > 1; n = tiles_of(n)) {
-    b.for_teams(tile_sums<listed_doubles>{single(n), {scratch}, scratch + n});
+    b.for_teams(tile_sums<one_segment, listed_doubles>{one_segment(n), {scratch}, scratch + n});
     scratch += n;
   }
   return scratch;
@@ -86,12 +86,12 @@ struct elements {
       else return v;
     }
   };
-  FRUGAL_FN bound bind(segment const& s) const { return {p + s.flat}; }
+  FRUGAL_FN bound bind(segment const&) const { return {p}; }
 };
 template <bool Square, class Backend, class T>
 double sum_elements(Backend const& b, T const* p, index_t n) {
   require(p || n == 0, "a vector to be summed", "a pointer", "null");
-  const work w = single(n);
+  const one_segment w(n);
   using compute = typename types<T>::compute;
   buffer<double, Backend> scratch(b, sum_scratch(w.tiles));
   double result = 0;

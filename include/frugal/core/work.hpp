@@ -22,17 +22,22 @@ struct segment {
   std::int32_t group = 0;
 };
 
-/// A list of segments as a kernel sees it. A single segment travels by value and needs no table.
-struct work {
-  segment one;
+FRUGAL_FN index_t tiles_of(index_t slots) { return (slots + tile_size - 1) / tile_size; }
+
+// Work, as kernels see it: a count of tiles, and the segment of each.
+/// A list of segments; the tables are in the backend's memory.
+struct segment_list {
   segment const* table = nullptr;
   std::int32_t const* segment_of_tile = nullptr;
   index_t tiles = 0;
-
-  FRUGAL_FN segment at(index_t tile) const { return table ? table[segment_of_tile[tile]] : one; }
+  FRUGAL_FN segment at(index_t tile) const { return table[segment_of_tile[tile]]; }
 };
-FRUGAL_FN index_t tiles_of(index_t slots) { return (slots + tile_size - 1) / tile_size; }
-inline work single(index_t n) { return {{.size = n}, nullptr, nullptr, tiles_of(n)}; }
+/// n slots from the first on.
+struct one_segment {
+  index_t n, tiles;
+  explicit one_segment(index_t slots) : n(slots), tiles(tiles_of(slots)) {}
+  FRUGAL_FN segment at(index_t) const { return {.size = n}; }
+};
 
 /// `V::width` consecutive slots from `at` on (counted from the segment's first): all of them, or the first `n`.
 template <class V, bool Full>

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# One name everywhere: what include/frugal/<family>/<name>.hpp offers has its tests, its benchmark, its page and its row
+# in the README; and every relative link in the documentation leads somewhere.   usage: meta.sh [PROJECT]
+set -eu
+cd "${1:-$(dirname "$0")/..}"
+faults=0 algorithms=0 links=0
+fault() {
+  echo "$*"
+  faults=$((faults + 1))
+}
+
+for header in include/frugal/*/*.hpp; do
+  [ -e "$header" ] || continue
+  name=$(basename "$header" .hpp)
+  family=$(basename "$(dirname "$header")")
+  case $family in core | backend | linalg | interop | comm) continue ;; esac
+  algorithms=$((algorithms + 1))
+  for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \
+    "benchmarks/kernels/${name}_bench.cpp" "docs/algorithms/$name.md"; do
+    [ -f "$file" ] || fault "frugal/$family/$name.hpp has no $file"
+  done
+  grep -qs "^|.*frugal/$family/$name\.hpp" README.md || fault "frugal/$family/$name.hpp has no row in README.md"
+done
+
+# The targets of the inline links and the link definitions of a page, one a line, code left out.
+targets() {
+  awk '
+    /^ *(```|~~~)/ { code = !code; next }
+    code { next }
+    {
+      gsub(/`[^`]*`/, "")
+      if (match($0, /^ *\[[^]]+\]: */)) { split(substr($0, RSTART + RLENGTH), part, " "); print part[1] }
+      while (match($0, /\]\([^) ]+[^)]*\)/)) {
+        split(substr($0, RSTART + 2, RLENGTH - 3), part, " ")
+        print part[1]
+        $0 = substr($0, RSTART + RLENGTH)
+      }
+    }' "$1"
+}
+pages=$(for page in README.md $(find docs -name '*.md' 2>/dev/null | sort); do [ ! -f "$page" ] || echo "$page"; done)
+set -f
+for page in $pages; do
+  for target in $(targets "$page"); do
+    case $target in *:* | '#'*) continue ;; esac
+    links=$((links + 1))
+    file=${target%%#*}
+    case $file in
+      /*) file=.$file ;;
+      *) file=$(dirname "$page")/$file ;;
+    esac
+    [ -e "$file" ] || fault "$page: the link $target leads nowhere"
+  done
+done
+
+echo "meta: $algorithms algorithms, $links relative links, $faults faults"
+[ "$faults" = 0 ]

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// One algorithm on the GPU of this build's vendor, explicitly instantiated; its results must be those of the serial backend, bit
+// for bit. The same source is compiled for CUDA and for HIP.
+#pragma once
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#if defined(__HIP__)
+#include <frugal/backend/hip.hpp>
+namespace frugal_test {
+using device_backend = frugal::hip_backend;
+}
+#else
+#include <frugal/backend/cuda.hpp>
+namespace frugal_test {
+using device_backend = frugal::cuda_backend;
+}
+#endif
+#include <frugal/backend/serial.hpp>
+#include <frugal/core/state.hpp>
+
+namespace frugal_test {
+
+struct device_check {
+  std::string name;
+  bool (*run)(device_backend const&);
+};
+inline std::vector<device_check>& device_checks() {
+  static std::vector<device_check> all;
+  return all;
+}
+inline int add_device_check(std::string name, bool (*run)(device_backend const&)) {
+  device_checks().push_back({std::move(name), run});
+  return 0;
+}
+
+template <class T>
+std::vector<T> device_numbers(frugal::index_t n, std::uint32_t seed) {
+  std::vector<T> v(std::size_t(n), T{});
+  for (T& x : v) {
+    seed = seed * 1664525u + 1013904223u;
+    const float f = (float(seed >> 8) / 8388608.f - 1.f) * float(1u << (seed >> 4 & 7)) / 128.f;
+    if constexpr (std::is_same_v<T, frugal::bf16>) x = frugal::to_bf16(f);
+    else x = T(f);
+  }
+  return v;
+}
+
+// Step, save, continue; restore, continue: the parameters' bytes after each.
+template <template <class, class, class, class> class Optimizer, class Types, class Backend, class Storage>
+std::vector<unsigned char> train(Backend b, frugal::layout const& l, Storage storage) {
+  using P = typename Types::param;
+  std::vector<unsigned char> bytes;
+  const auto start = device_numbers<P>(l.size(), 7);
+  frugal::buffer<P, Backend> x(b, start), g(b, l.size());
+  Optimizer<Backend, Storage, frugal::all, Types> opt(b, l, {.lr = 1e-2, .weight_decay = 0.05}, storage, Types{});
+  opt.options().clip_norm = 1;
+  opt.options().skip_nonfinite = true;
+  const auto steps = [&](std::uint32_t first, std::uint32_t last) {
+    for (std::uint32_t t = first; t < last; ++t) {
+      frugal::to_backend(b, g.view(), device_numbers<P>(l.size(), t));
+      opt.step(x.view(), g.view());
+    }
+    const auto now = frugal::to_host(b, x.view());
+    bytes.insert(bytes.end(), reinterpret_cast<unsigned char const*>(now.data()),
+                 reinterpret_cast<unsigned char const*>(now.data() + now.size()));
+  };
+  steps(1, 4);
+  const frugal::snapshot saved = frugal::save_state(opt);
+  steps(4, 6);
+  frugal::restore_state(opt, saved);
+  steps(4, 6);
+  return bytes;
+}
+
+template <template <class, class, class, class> class Optimizer, class Types = frugal::types<>, class Storage>
+bool same_on_device(device_backend const& b, Storage storage) {
+  for (frugal::layout const& l : {frugal::layout(4097), frugal::layout{{"w", {300, 70}}, {"b", {70}}, {"v", {5000}}}})
+    if (train<Optimizer, Types>(frugal::serial_backend{}, l, storage) != train<Optimizer, Types>(b, l, storage)) return false;
+  return true;
+}
+
+// All storages in float, and bf16 parameters with full states.
+template <template <class, class, class, class> class Optimizer>
+bool optimizer_on_device(device_backend const& b) {
+  return same_on_device<Optimizer>(b, frugal::full{}) && same_on_device<Optimizer>(b, frugal::bf16_state{}) &&
+         same_on_device<Optimizer>(b, frugal::blockwise8{}) &&
+         same_on_device<Optimizer, frugal::types<frugal::bf16>>(b, frugal::full{});
+}
+
+}  // namespace frugal_test
