@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# Helpers for tests, benchmarks and examples.
+
+set(FRUGAL_WARNINGS -Wall -Wextra -Wshadow -Werror)
+
+# frugal_add_executable(NAME SOURCE... [LIBS ...])
+# A program that uses the library, with strict warnings.
+function(frugal_add_executable name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE frugal::frugal ${arg_LIBS})
+  target_compile_options(${name} PRIVATE ${FRUGAL_WARNINGS})
+endfunction()
+
+# frugal_add_test(NAME SOURCE... [LIBS ...] [LABELS ...])
+# A GoogleTest program that is one test of ctest. Exit status 77 means skipped.
+function(frugal_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS;LABELS")
+  frugal_add_executable(${name} ${arg_UNPARSED_ARGUMENTS} LIBS GTest::gtest_main ${arg_LIBS})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name} PRIVATE ${FRUGAL_TEST_DEFINITIONS})
+  if(NOT CMAKE_CXX_COMPILER_LAUNCHER)  # a compiler cache does better without a precompiled header
+    if(NOT TARGET frugal_precompiled)
+      file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/precompiled.cpp" CONTENT "")
+      add_library(frugal_precompiled OBJECT "${PROJECT_BINARY_DIR}/precompiled.cpp")
+      target_link_libraries(frugal_precompiled PRIVATE frugal::frugal GTest::gtest_main)
+      target_compile_options(frugal_precompiled PRIVATE ${FRUGAL_WARNINGS})
+      target_precompile_headers(frugal_precompiled PRIVATE <gtest/gtest.h>)
+    endif()
+    target_precompile_headers(${name} REUSE_FROM frugal_precompiled)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS "${arg_LABELS}")
+endfunction()
+
+# frugal_add_syntax_check(TARGET COMPILER SOURCE... [FLAGS ...])
+# Makes the target TARGET, not part of `all`: COMPILER reads every source and finds no fault. A source is read again
+# only when it, or something that it includes, has changed.
+function(frugal_add_syntax_check target compiler)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS")
+  set(flags "-I${PROJECT_SOURCE_DIR}/include" ${arg_FLAGS})
+  foreach(library IN ITEMS Eigen3::Eigen TBB::tbb GTest::gtest)
+    get_target_property(folders ${library} INTERFACE_INCLUDE_DIRECTORIES)
+    foreach(folder IN LISTS folders)
+      get_filename_component(folder "${folder}" REALPATH)
+      if(IS_DIRECTORY "${folder}" AND NOT folder IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+        list(APPEND flags "-isystem${folder}")
+      endif()
+    endforeach()
+  endforeach()
+  get_filename_component(compiler_name "${compiler}" NAME)
+  set(stamps)
+  foreach(source IN LISTS arg_UNPARSED_ARGUMENTS)
+    string(REPLACE "${PROJECT_BINARY_DIR}/" "" name "${source}")
+    string(REPLACE "${PROJECT_SOURCE_DIR}/" "" name "${name}")
+    string(REPLACE "/" "-" stamp "${name}")
+    set(stamp "${CMAKE_CURRENT_BINARY_DIR}/${target}/${stamp}.ok")
+    add_custom_command(
+      OUTPUT "${stamp}"
+      COMMAND "${compiler}" -std=c++20 -Wall -Wextra -Werror ${flags} -fsyntax-only -MD -MF "${stamp}.d" -MT "${stamp}"
+              "${source}"
+      COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
+      DEPENDS "${source}"
+      DEPFILE "${stamp}.d"
+      COMMENT "${compiler_name} reads ${name}"
+      VERBATIM)
+    list(APPEND stamps "${stamp}")
+  endforeach()
+  file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${target}")
+  add_custom_target(${target} DEPENDS ${stamps})
+endfunction()
+
+# frugal_add_build_test(NAME TARGET...)
+# A test that passes when the targets can be built. Such tests share the build folder, hence never run side by side.
+function(frugal_add_build_test name)
+  cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
+  set(keep_going $<IF:$<STREQUAL:${CMAKE_GENERATOR},Ninja>,-k0,-k>)
+  add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --parallel ${cores} --target ${ARGN}
+           -- ${keep_going})
+  set_tests_properties(${name} PROPERTIES PROCESSORS ${cores} RESOURCE_LOCK build_folder)
+endfunction()
+
+# frugal_add_skipped_test(NAME REASON)
+# Stands for a test that cannot run here, so that the list of tests is the same everywhere.
+function(frugal_add_skipped_test name reason)
+  add_test(NAME ${name} COMMAND sh -c "echo '${reason}'; exit 77")
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+endfunction()
