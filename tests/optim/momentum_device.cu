@@ -6,4 +6,5 @@
 template class frugal::momentum<frugal_test::device_backend>;
 template class frugal::momentum<frugal_test::device_backend, frugal::blockwise8>;
 template class frugal::momentum<frugal_test::device_backend, frugal::full, frugal::all, frugal::types<frugal::bf16>>;
-[[maybe_unused]] static const int added = frugal_test::add_device_check("momentum", &frugal_test::optimizer_on_device<frugal::momentum>);
+[[maybe_unused]] static const int added =
+    frugal_test::add_device_check("momentum", &frugal_test::optimizer_on_device<frugal::momentum>);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One algorithm on the GPU of this build's vendor, explicitly instantiated; its results must be those of the serial backend, bit
-// for bit. The same source is compiled for CUDA and for HIP.
+// One algorithm on the GPU of this build's vendor, explicitly instantiated; its results must be those of the serial
+// backend, bit for bit. The same source is compiled for CUDA and for HIP.
 #pragma once
 #include <cstdio>
 #include <cstring>
@@ -19,7 +19,7 @@ using device_backend = frugal::cuda_backend;
 }
 #endif
 #include <frugal/backend/serial.hpp>
-#include <frugal/core/state.hpp>
+#include <frugal/core/element_optimizer.hpp>
 
 namespace frugal_test {
 
@@ -78,7 +78,8 @@ std::vector<unsigned char> train(Backend b, frugal::layout const& l, Storage sto
 template <template <class, class, class, class> class Optimizer, class Types = frugal::types<>, class Storage>
 bool same_on_device(device_backend const& b, Storage storage) {
   for (frugal::layout const& l : {frugal::layout(4097), frugal::layout{{"w", {300, 70}}, {"b", {70}}, {"v", {5000}}}})
-    if (train<Optimizer, Types>(frugal::serial_backend{}, l, storage) != train<Optimizer, Types>(b, l, storage)) return false;
+    if (train<Optimizer, Types>(frugal::serial_backend{}, l, storage) != train<Optimizer, Types>(b, l, storage))
+      return false;
   return true;
 }
 

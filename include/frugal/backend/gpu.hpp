@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file The GPU backend, written once. A vendor (backend/vendor/) supplies memory, streams and the launch of a kernel, which is a
-/// functor of a context: block(), lane(), lanes(), sync().
+/// @file The GPU backend, written once. A vendor (backend/vendor/) supplies memory, streams and the launch of a kernel,
+/// which is a functor of a context: block(), lane(), lanes(), sync().
 #pragma once
 #include "../core/dynamic_code.hpp"
 #include "../core/storage.hpp"
@@ -18,8 +18,8 @@ struct device_space {
 
 namespace detail {
 
-/// f on slots [begin, end), shared by the lanes: groups of four go round, and a lane keeps to its own groups, so that two
-/// walks over the same slots need no barrier between them.
+/// f on slots [begin, end), shared by the lanes: groups of four go round, and a lane keeps to its own groups, so that
+/// two walks over the same slots need no barrier between them.
 FRUGAL_GENERIC template <class T, class F>
 FRUGAL_FN void lane_values(unsigned lane, unsigned lanes, index_t begin, index_t end, F const& f) {
   using four = frugal::lanes<T, 4>;
@@ -37,6 +37,7 @@ template <class Context>
 struct gpu_team {
   template <class T>
   using value = frugal::lanes<T, 4>;
+  static constexpr index_t blocks = 1;  // of 8-bit states
   Context c;
   unsigned char* memory;
 
@@ -127,7 +128,7 @@ struct team_kernel {
   static constexpr int scratch_bytes = F::scratch_bytes;
   static constexpr bool synchronises = true;
   F f;
-  index_t blocks() const { return f.teams(); }
+  index_t blocks() const { return f.teams(1); }
   FRUGAL_GENERIC template <class Context>
   FRUGAL_FN void operator()(Context const& c, unsigned char* memory) const {
     f(gpu_team<Context>{c, memory});
@@ -148,14 +149,15 @@ struct single_kernel {
 
 }  // namespace detail
 
-/// A stream of a vendor's current device. Wraps the caller's stream and owns nothing else; copies are the same stream. Every
-/// call is in stream order and does not wait, but copy_out() and sync().
+/// A stream of a vendor's current device. Wraps the caller's stream and owns nothing else; copies are the same stream.
+/// Every call is in stream order and does not wait, but copy_out() and sync().
 template <class Vendor>
 class gpu_backend {
  public:
   using space = device_space<Vendor>;
   using stream_type = typename Vendor::stream;
   static constexpr char const* name = Vendor::name;
+  static constexpr std::size_t line_bytes = 0;  // accesses are aligned by choosing their width instead
 
   /// Throws device_error when there is no device.
   explicit gpu_backend(stream_type stream = {}) : stream_(stream) { Vendor::require_device(); }

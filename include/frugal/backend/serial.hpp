@@ -15,10 +15,10 @@ class basic_serial : public detail::host_memory {
   void for_each(Work const& w, F const& f) const {
     detail::cpu_tiles<Isa>(w, 0, w.tiles, f);
   }
-  /// F on f.teams() teams.
+  /// F on its teams.
   template <class F>
   void for_teams(F const& f) const {
-    detail::cpu_teams<Isa>(0, f.teams(), f);
+    detail::cpu_teams<Isa>(0, f.teams(detail::cpu_team<Isa>::blocks), f);
   }
   /// F once.
   template <class F>

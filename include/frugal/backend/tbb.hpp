@@ -30,8 +30,8 @@ class basic_tbb : public detail::host_memory {
   }
   template <class F>
   void for_teams(F const& f) const {
-    constexpr index_t grain = 64;  // a team's work is a block of a few hundred elements, or a tile
-    const index_t n = f.teams();
+    constexpr index_t grain = 16;  // a team's work is a thousand elements, or a tile
+    const index_t n = f.teams(detail::cpu_team<Isa>::blocks);
     split(n, n > 4 * grain ? grain : 1, [&](index_t begin, index_t end) { detail::cpu_teams<Isa>(begin, end, f); });
   }
   template <class F>
@@ -43,7 +43,8 @@ class basic_tbb : public detail::host_memory {
   template <class G>
   void split(index_t n, index_t grain, G const& g) const {
     arena_->execute([&] {
-      oneapi::tbb::parallel_for(oneapi::tbb::blocked_range<index_t>(0, n, grain), [&](auto const& r) { g(r.begin(), r.end()); });
+      oneapi::tbb::parallel_for(oneapi::tbb::blocked_range<index_t>(0, n, grain),
+                                [&](auto const& r) { g(r.begin(), r.end()); });
     });
   }
   std::shared_ptr<oneapi::tbb::task_arena> arena_;

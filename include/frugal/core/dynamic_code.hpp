@@ -2,9 +2,10 @@
 /// @file The 8-bit dynamic code book of "8-bit Optimizers via Block-wise Quantization" (Dettmers, Lewis, Shleifer,
 /// Zettlemoyer, ICLR 2022), and the exact nearest entry without a search.
 ///
-/// Decade d = 0..6 below the absmax of a block holds k = 2^d (signed) or 2^(d+1) (unsigned) equal cells of [0.1, 1) times
-/// 10^(d-6); its entries are the centres. Besides there are 0 and 1. Cells are numbered like a heap, h = k + j, so the decade
-/// is the position of h's leading bit. Codes: signed 127 +- h (0 for zero, 128 for one), unsigned h - 1 (1 for zero).
+/// Decade d = 0..6 below the absmax of a block holds k = 2^d (signed) or 2^(d+1) (unsigned) equal cells of [0.1, 1)
+/// times 10^(d-6); its entries are the centres. Besides there are 0 and 1. Cells are numbered like a heap, h = k + j,
+/// so the decade is the position of h's leading bit. Codes: signed 127 +- h (0 for zero, 128 for one), unsigned h - 1
+/// (1 for zero).
 #pragma once
 #include "value.hpp"
 
@@ -19,9 +20,9 @@ FRUGAL_FN constexpr float float_at_most(double x) {
 
 template <bool Signed>
 struct code_tables {
-  static constexpr int first = Signed ? 1 : 2;        // h of decade 0
-  table8<float> hi{}, lo{};                           // centre = (18 h - 16 k + 9) (hi + lo), by the exponent of float(h)
-  table8<float> edge{}, slope{}, offset{}, top{};     // by the decade; decade 7 is the entry 1
+  static constexpr int first = Signed ? 1 : 2;     // h of decade 0
+  table8<float> hi{}, lo{};                        // centre = (18 h - 16 k + 9) (hi + lo), by the exponent of float(h)
+  table8<float> edge{}, slope{}, offset{}, top{};  // by the decade; decade 7 is the entry 1
   float zero_edge = 0;
 
   FRUGAL_FN constexpr code_tables() {
@@ -37,7 +38,8 @@ struct code_tables {
       const int slot = (127 + d + (Signed ? 0 : 1)) & 7;
       double scale = 1;
       while (unit * scale < 2048) scale *= 2;
-      hi.v[slot] = float(double(std::int64_t(unit * scale)) / scale);  // 12 bits: its product with a cell number is exact
+      hi.v[slot] =
+          float(double(std::int64_t(unit * scale)) / scale);  // 12 bits: its product with a cell number is exact
       lo.v[slot] = float(unit - hi.v[slot]);
       // Halfway between two decades belongs to the lower one: its last h is odd, and ties go to the even code.
       edge.v[d] = d < 7 ? float_at_most(0.5 * (high[d] + low[d + 1])) : 3e38f;
@@ -66,11 +68,12 @@ struct dynamic_code {
     return Signed ? from_bits(bits(y) | ((c >> 31) << 31)) : y;
   }
 
-  /// The code of the entry nearest to y = s * inverse, ties to the even code. Below -1 and above 1 (infinities included) the
-  /// outermost entry; NaN becomes zero. Signed: a negative s never becomes zero, so that small momenta keep their sign.
+  /// The code of the entry nearest to y = s * inverse, ties to the even code. Below -1 and above 1 (infinities
+  /// included) the outermost entry; NaN becomes zero. Signed: a negative s never becomes zero, so that small momenta
+  /// keep their sign.
   ///
-  /// A decade guessed from the exponent (right, or one too low) and settled by one comparison; a cell by an affine map; and
-  /// where the map's rounding could matter, an exact comparison of the distances to the two candidates.
+  /// A decade guessed from the exponent (right, or one too low) and settled by one comparison; a cell by an affine map;
+  /// and where the map's rounding could matter, an exact comparison of the distances to the two candidates.
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN static typename V::integer encode(V s, V inverse) {
     using I = typename V::integer;
@@ -80,7 +83,8 @@ struct dynamic_code {
     const V a = select(live, min(magnitude, V(2.f)), V(1e-6f));
     const I guess = (max((bits(a) >> 23) - I(105), I(0)) * I(77) + I(48)) >> 8;
     const I d = select(a > lookup(t.edge, guess), guess + I(1), guess);
-    const I h = select(live, nearest(a, min(a * lookup(t.slope, d) + lookup(t.offset, d), lookup(t.top, d))), I(first - 1));
+    const I h =
+        select(live, nearest(a, min(a * lookup(t.slope, d) + lookup(t.offset, d), lookup(t.top, d))), I(first - 1));
     return code_of(s, h);
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file An element rule as functors that a backend runs: `advance` prepares a step, `element_update` and `block_update` apply
-/// it, `squares` measures the gradient. The same on every backend; what they need lies in the backend's memory.
+/// @file An element rule as functors that a backend runs: `advance` prepares a step, `element_update` and
+/// `block_update` apply it, `squares` measures the gradient. The same on every backend; what they need lies in the
+/// backend's memory.
 #pragma once
 #include <utility>
 
@@ -18,7 +19,8 @@ struct group_factors {
   double lr, weight_decay;
 };
 
-/// The part of an optimizer's state that is not one number a parameter, and what the current step does to every gradient.
+/// The part of an optimizer's state that is not one number a parameter, and what the current step does to every
+/// gradient.
 template <class Rule>
 struct control {
   std::int64_t step = 0;
@@ -29,8 +31,8 @@ struct control {
   std::int32_t skip = 0;
 };
 
-/// One step begins: decides whether it happens, advances the clock, derives each group's coefficients. Runs once, where the
-/// step runs, so that no step waits for the host.
+/// One step begins: decides whether it happens, advances the clock, derives each group's coefficients. Runs once, where
+/// the step runs, so that no step waits for the host.
 template <class Rule>
 struct advance {
   typename Rule::config config;
@@ -109,6 +111,11 @@ struct element_update {
       for (Cell* p : s) all = all && multiple_of(p, width);
       return all;
     }
+    /// How many elements lie before the parameters' next boundary of `width`.
+    index_t peel(int width) const {
+      if constexpr (!Where::contiguous) return 0;
+      else return (width - index_t(reinterpret_cast<std::uintptr_t>(x) / sizeof(P)) % width) % width;
+    }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       run(c, std::make_integer_sequence<int, N>{});
@@ -133,12 +140,12 @@ struct element_update {
   }
 };
 
-/// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
+/// 8-bit states: a team owns some blocks. Decode, apply the same rule, find the new absmax, encode. A GPU's team has
+/// one block; a CPU takes several, to work on one while it waits for the absmax of another.
 template <class Rule, class Where, class P, class G>
 struct block_update {
   static constexpr int N = state_count<Rule>;
   static constexpr index_t block = blockwise8::block;
-  static constexpr index_t blocks_per_tile = tile_size / block;
   static constexpr unsigned team_threads = block / 4;  // of a GPU: each lane has a group of four
   static constexpr int scratch_bytes = N * int(block * sizeof(float)) + int(team_threads * sizeof(std::int32_t));
   static constexpr float smallest_peak = 0x1p-126f;  // below it 1 / peak is not finite: the block is stored as zeros
@@ -152,30 +159,33 @@ struct block_update {
     float* scale;
   } s[N];
 
-  index_t teams() const { return tiles.tiles * blocks_per_tile; }
+  index_t teams(index_t blocks_a_team) const { return tiles.tiles * (tile_size / (block * blocks_a_team)); }
   template <int K>
   using book = dynamic_code<Rule::states[K].range == values::any>;
 
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
-    const index_t tile = team.rank() / blocks_per_tile;
-    const segment seg = tiles.at(tile);
-    const index_t at = team.rank() * block - seg.first_tile * tile_size;
+    const index_t slots = team.rank() * (block * Team::blocks);
+    const segment seg = tiles.at(slots / tile_size);
+    const index_t at = slots - seg.first_tile * tile_size;
     if (at >= seg.size || ctl->skip != 0) return;
     run(team, seg, at, std::make_integer_sequence<int, N>{});
   }
 
  private:
-  /// The rule on a chunk of the block, states in the team's scratch.
+  /// The rule on a chunk, states in the team's scratch.
+  template <index_t Apart>
   struct apply {
     Rule rule;
     float factor;
     Where where;
     P* x;
     G const* g;
-    float* state;  // of the block's first element, `block` apart
+    float* state;  // of the first element, `Apart` apart
 
-    FRUGAL_FN bool aligned(int width) const { return Where::contiguous && multiple_of(x, width) && multiple_of(g, width); }
+    FRUGAL_FN bool aligned(int width) const {
+      return Where::contiguous && multiple_of(x, width) && multiple_of(g, width);
+    }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       run(c, std::make_integer_sequence<int, N>{});
@@ -183,26 +193,36 @@ struct block_update {
     FRUGAL_GENERIC template <class Chunk, int... K>
     FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
       using V = typename Chunk::value;
-      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * block)...};
+      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * Apart)...};
       V x1 = x0, s1[] = {s0[K]...};
       rule(x1, grad, s1[K]...);
       where.store(c, x, where.keep(c, x0, x1));
-      (c.store(state + K * block, where.keep(c, s0[K], s1[K])), ...);
+      (c.store(state + K * Apart, where.keep(c, s0[K], s1[K])), ...);
     }
   };
 
   FRUGAL_GENERIC template <class Team, int... K>
   FRUGAL_FN void run(Team const& team, segment const& seg, index_t at, std::integer_sequence<int, K...>) const {
-    const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
+    constexpr index_t apart = block * Team::blocks;
+    const index_t slot = seg.slot + at, size = seg.size - at < apart ? seg.size - at : apart;
     float* tile = team.template scratch<float>();
-    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
-    segment here = seg;  // the block as a segment of its own
-    here.flat += Where::contiguous ? at : 0, here.inner += Where::contiguous ? at : 0, here.listed += at;
-    team.template for_values<float>(
-        size, apply{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile});
-    const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
-    (team.encode(book<K>{}, tile + K * block, peak[K] >= smallest_peak ? quotient(1.f, peak[K]) : 0.f, s[K].code + slot), ...);
-    if (team.lane() == 0) ((s[K].scale[slot / block] = peak[K]), ...);
+    for (index_t j = 0; j < size; j += block)
+      (team.decode(book<K>{}, s[K].code + slot + j, s[K].scale[(slot + j) / block], tile + K * apart + j), ...);
+    segment here = seg;  // the blocks as a segment of their own; a listed one keeps its tensor's first element
+    here.listed += at;
+    if constexpr (Where::contiguous) here.flat += at, here.inner += at;
+    team.template for_values<float>(size, apply<apart>{rules[seg.group], ctl->factor, where.bind(here),
+                                                       io.parameters(here), io.gradients(here), tile});
+    float peak[N][Team::blocks];
+    for (index_t j = 0; j < size; j += block)
+      ((peak[K][j / block] = team.peak(tile + K * apart + j, reinterpret_cast<std::int32_t*>(tile + N * apart))), ...);
+    for (index_t j = 0; j < size; j += block) {
+      const index_t b = j / block;
+      (team.encode(book<K>{}, tile + K * apart + j, peak[K][b] >= smallest_peak ? quotient(1.f, peak[K][b]) : 0.f,
+                   s[K].code + slot + j),
+       ...);
+      if (team.lane() == 0) ((s[K].scale[(slot + j) / block] = peak[K][b]), ...);
+    }
   }
 };
 

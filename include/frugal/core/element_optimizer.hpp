@@ -15,11 +15,12 @@ inline namespace v0 {
 template <class Space>
 struct step_options {
   double gradient_scale = 1;  ///< every gradient is multiplied by it: 1 / loss scale; any finite number
-  double clip_norm = std::numeric_limits<double>::infinity();  ///< > 0; times min(1, clip_norm / (norm + 1e-6)), norm over all
-  bool skip_nonfinite = false;              ///< a gradient with an infinite or NaN sum of squares changes nothing
-  view<double const, Space> lr = {};        ///< one number in the backend's memory that replaces config().lr
-  view<float const, Space> more_scale = {};  ///< one number in the backend's memory: a factor on gradient_scale
-  view<float const, Space> found_inf = {};   ///< one number in the backend's memory: not zero, and nothing changes
+  double clip_norm =
+      std::numeric_limits<double>::infinity();  ///< > 0; times min(1, clip_norm / (norm + 1e-6)), norm over all
+  bool skip_nonfinite = false;                  ///< a gradient with an infinite or NaN sum of squares changes nothing
+  view<double const, Space> lr = {};            ///< one number in the backend's memory that replaces config().lr
+  view<float const, Space> more_scale = {};     ///< one number in the backend's memory: a factor on gradient_scale
+  view<float const, Space> found_inf = {};      ///< one number in the backend's memory: not zero, and nothing changes
 };
 
 /// What happened so far.
@@ -82,6 +83,7 @@ class element_optimizer {
   using grad = typename Types::grad;
   using control = detail::control<rule>;
   static constexpr int states = detail::state_count<rule>;
+  static constexpr index_t line = Backend::line_bytes / sizeof(compute);
   static constexpr bool quantised = std::is_same_v<Storage, blockwise8>;
 
  public:
@@ -92,15 +94,21 @@ class element_optimizer {
   /// @param policies storage, support and types, in any order
   template <class... Policies>
   element_optimizer(Backend b, frugal::layout extent, config_type c = {}, Policies const&... policies)
-      : backend_(std::move(b)), layout_(std::move(extent)), config_(c), storage_(detail::policy_or_default<Storage>(policies...)) {
+      : backend_(std::move(b)),
+        layout_(std::move(extent)),
+        config_(c),
+        storage_(detail::policy_or_default<Storage>(policies...)) {
     static_assert(((detail::is_storage<Policies>::value || detail::is_support<Policies>::value ||
-                    detail::is_types<Policies>::value) && ...),
-                  "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices) or types<>");
+                    detail::is_types<Policies>::value) &&
+                   ...),
+                  "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices) "
+                  "or types<>");
     validate(config_);
     const Support chosen = detail::policy_or_default<Support>(policies...);
     std::vector<segment> whole, plain, blocks;
     support_traits::segments(chosen, layout_, whole);
-    std::erase_if(whole, [&](segment const& s) { return layout_.groups()[std::size_t(s.group)].frozen || s.size == 0; });
+    std::erase_if(whole,
+                  [&](segment const& s) { return layout_.groups()[std::size_t(s.group)].frozen || s.size == 0; });
     fnv1a hash;
     hash.add(layout_.hash());
     for (segment const& s : whole) {
@@ -115,7 +123,7 @@ class element_optimizer {
     measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
     plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
     for (auto& s : cells_) {
-      s = buffer<cell, Backend>(backend_, plain_.slots());
+      s = buffer<cell, Backend>(backend_, plain_.slots() + line);
       s.fill(0);
     }
     if constexpr (quantised) {
@@ -123,7 +131,8 @@ class element_optimizer {
       const index_t count = (blocks_.slots() + blockwise8::block - 1) / blockwise8::block;
       for (int k = 0; k < states; ++k) {
         codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * blockwise8::block);
-        codes_[k].fill(std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
+        codes_[k].fill(
+            std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
         scales_[k] = buffer<float, Backend>(backend_, count);
         scales_[k].fill(0);
       }
@@ -141,10 +150,11 @@ class element_optimizer {
   element_optimizer(element_optimizer&&) noexcept = default;
   element_optimizer& operator=(element_optimizer&&) noexcept = default;
 
-  /// One update. `x` and `g` have the layout's size; `x` is changed in place; they do not overlap. On a GPU nothing waits.
+  /// One update. `x` and `g` have the layout's size; `x` is changed in place; they do not overlap. On a GPU nothing
+  /// waits.
   void step(view<param, space> x, view<grad const, space> g) {
-    check(x, "the parameters", layout_.size());
-    check(g, "the gradients", layout_.size());
+    check(x, "vector", layout_.size());
+    check(g, "vector", layout_.size());
     step_on([&](tensor const& t) { return view<param, space>(x.data() + t.offset, t.size); },
             [&](tensor const& t) { return view<grad const, space>(g.data() + t.offset, t.size); });
   }
@@ -154,10 +164,11 @@ class element_optimizer {
     detail::require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
     detail::require(g.size() == index_t(tensors.size()), "the count of gradient tensors", tensors.size(), g.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      check(x[index_t(i)], "tensor '" + tensors[i].name + "'", tensors[i].size);
-      check(g[index_t(i)], "the gradient of '" + tensors[i].name + "'", tensors[i].size);
+      check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
+      check(g[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
     }
-    step_on([&](tensor const& t) { return x[&t - tensors.data()]; }, [&](tensor const& t) { return g[&t - tensors.data()]; });
+    step_on([&](tensor const& t) { return x[&t - tensors.data()]; },
+            [&](tensor const& t) { return g[&t - tensors.data()]; });
   }
 
   config_type& config() { return config_; }
@@ -166,7 +177,8 @@ class element_optimizer {
   void set_group(group const& g) {
     for (std::size_t i = 0; i < factors_.size(); ++i) {
       if (layout_.groups()[i].name != g.name) continue;
-      detail::require(g.frozen == layout_.groups()[i].frozen, "group '" + g.name + "'", "frozen as constructed", "a change");
+      detail::require(g.frozen == layout_.groups()[i].frozen, "group '" + g.name + "'", "frozen as constructed",
+                      "a change");
       detail::require_range("a group's lr factor", g.lr, 0, 1e300, true);
       detail::require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
       factors_[i] = {g.lr, g.weight_decay};
@@ -185,10 +197,12 @@ class element_optimizer {
   void visit_state(Visitor&& visit) {
     using doubles = view<double, space>;
     visit("step", role::counter, view<std::int64_t, space>(&control_.data()->step, 1));
-    visit("clock", role::clock, doubles(reinterpret_cast<double*>(&control_.data()->clock), sizeof(typename rule::clock) / sizeof(double)));
+    visit("clock", role::clock,
+          doubles(reinterpret_cast<double*>(&control_.data()->clock), sizeof(typename rule::clock) / sizeof(double)));
     for (int k = 0; k < states; ++k) {
       const std::string name = rule::states[k].name;
-      if (!quantised || plain_.slots() > 0) visit(name, role::moment, cells_[k].view());
+      if (!quantised || plain_.slots() > 0)
+        visit(name, role::moment, view<cell, space>(cells_[k].data() + shift_, plain_.slots()));
       if constexpr (quantised) {
         visit(name + ".codes", role::codes, codes_[k].view());
         visit(name + ".scales", role::scales, scales_[k].view());
@@ -197,8 +211,8 @@ class element_optimizer {
   }
   /// Bytes of all states: what grows with the model.
   std::size_t state_bytes() const {
-    std::size_t bytes = 0;
-    for (int k = 0; k < states; ++k) bytes += cells_[k].bytes() + codes_[k].bytes() + scales_[k].bytes();
+    std::size_t bytes = states * std::size_t(plain_.slots()) * sizeof(cell);
+    for (int k = 0; k < states; ++k) bytes += codes_[k].bytes() + scales_[k].bytes();
     return bytes;
   }
   std::string algorithm() const { return std::string(rule::name) + "/" + storage_traits::name; }
@@ -211,14 +225,19 @@ class element_optimizer {
     if constexpr (quantised) return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size;
     else return false;
   }
-  template <class T, class What>
-  static void check(view<T, space> v, What const& what, index_t n) {
-    detail::require(v.size() == n, what, detail::text(n) + " elements", v.size());
-    detail::require(v.data() || n == 0, what, "a pointer", "null");
+  template <class T>
+  static void check(view<T, space> v, char const* what, index_t n) {
+    const bool gradient = std::is_const_v<T>;
+    if (v.size() != n) [[unlikely]]
+      detail::refuse(std::string(gradient ? "gradient of " : "parameter ") + what, detail::text(n) + " elements",
+                     detail::text(v.size()));
+    if (!v.data() && n > 0) [[unlikely]]
+      detail::refuse(std::string(gradient ? "gradient of " : "parameter ") + what, "a pointer", "null");
   }
   void validate_options() const {
     using detail::require;
-    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number", options_.gradient_scale);
+    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
+            options_.gradient_scale);
     require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
     require(options_.lr.size() <= 1, "the view lr", "one number", options_.lr.size());
     require(options_.more_scale.size() <= 1, "the view more_scale", "one number", options_.more_scale.size());
@@ -238,15 +257,27 @@ class element_optimizer {
     if (!same) {
       for (tensor const& a : layout_.tensors())
         for (tensor const& b : layout_.tensors())
-          detail::require(!detail::overlap(x(a), g(b)), "parameters and gradients", "memory of their own each", "an overlap");
+          detail::require(!detail::overlap(x(a), g(b)), "parameters and gradients", "memory of their own each",
+                          "an overlap");
       for (std::size_t i = 0; i < xs_.size(); ++i) {
         xs_[i] = x(layout_.tensors()[i]).data();
         gs_[i] = g(layout_.tensors()[i]).data();
       }
+      if constexpr (line > 0) follow(xs_);
       to_backend(backend_, xs_there_.view(), xs_);
       to_backend(backend_, gs_there_.view(), gs_);
     }
     run();
+  }
+
+  // Moves the states to where they reach a line's boundary when the parameters do: an access that straddles two lines
+  // costs up to a third of the bandwidth. Of several tensors, the first counts: their memory usually begins alike.
+  void follow(std::vector<param*> const& x) {
+    const index_t shift = x.empty() ? 0 : index_t(reinterpret_cast<std::uintptr_t>(x[0]) / sizeof(param)) % line;
+    for (auto& s : cells_)
+      if (shift != shift_ && plain_.slots() > 0)
+        backend_.copy(s.data() + shift, s.data() + shift_, std::size_t(plain_.slots()) * sizeof(cell));
+    shift_ = shift;
   }
 
   void run() {
@@ -256,14 +287,16 @@ class element_optimizer {
       squares = detail::canonical_sum(backend_, measured_.list(),
                                       detail::squares<compute, where, grad>{bound, gs_there_.data()}, sums_.data());
     backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                       std::int32_t(factors_.size()), factors_there_.data(), squares, options_.lr.data(),
-                                       options_.more_scale.data(), options_.found_inf.data(), control_.data(), rules_.data()});
+                                       std::int32_t(factors_.size()), factors_there_.data(), squares,
+                                       options_.lr.data(), options_.more_scale.data(), options_.found_inf.data(),
+                                       control_.data(), rules_.data()});
     const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
     detail::element_update<rule, where, param, grad, cell> update{control_.data(), rules_.data(), bound, io, {}};
-    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data();
+    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
     backend_.for_each(plain_.list(), update);
     if constexpr (quantised) {
-      detail::block_update<rule, where, param, grad> update8{blocks_.list(), control_.data(), rules_.data(), bound, io, {}};
+      detail::block_update<rule, where, param, grad> update8{
+          blocks_.list(), control_.data(), rules_.data(), bound, io, {}};
       for (int k = 0; k < states; ++k) update8.s[k] = {codes_[k].data(), scales_[k].data()};
       backend_.for_teams(update8);
     }
@@ -275,6 +308,7 @@ class element_optimizer {
   Storage storage_;
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
+  index_t shift_ = 0;  // of the cells in their buffers
   std::vector<detail::group_factors> factors_;
   std::vector<param*> xs_;
   std::vector<grad const*> gs_;

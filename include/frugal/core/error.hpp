@@ -22,7 +22,8 @@ class invalid_argument : public std::invalid_argument {
 class device_error : public std::runtime_error {
  public:
   device_error(std::string const& vendor, std::string const& call, int code, std::string const& text)
-      : std::runtime_error("frugal: " + vendor + ": " + call + " failed with code " + std::to_string(code) + ": " + text),
+      : std::runtime_error("frugal: " + vendor + ": " + call + " failed with code " + std::to_string(code) + ": " +
+                           text),
         code_(code) {}
   int code() const { return code_; }
 
@@ -48,7 +49,8 @@ inline std::string text(double x) {  // six digits, without trailing zeros: 0.9,
   throw invalid_argument("frugal: " + what + ": expected " + expected + ", got " + got);
 }
 
-/// The one check of arguments: what it is about, what was expected, what was got.
+/// The one check of arguments: what it is about, what was expected, what was got. Texts are made when it fails only;
+/// where one must be composed, ask first and call refuse().
 template <class What, class Expected, class Got>
 inline void require(bool ok, What const& what, Expected const& expected, Got const& got) {
   if (!ok) [[unlikely]]
@@ -57,7 +59,8 @@ inline void require(bool ok, What const& what, Expected const& expected, Got con
 
 /// lo <= x < hi (or <= hi); a NaN is outside of every interval.
 inline void require_range(char const* what, double x, double lo, double hi, bool closed = false) {
-  require(x >= lo && (closed ? x <= hi : x < hi), what, "[" + text(lo) + ", " + text(hi) + (closed ? "]" : ")"), x);
+  if (!(x >= lo && (closed ? x <= hi : x < hi))) [[unlikely]]
+    refuse(what, "[" + text(lo) + ", " + text(hi) + (closed ? "]" : ")"), text(x));
 }
 }  // namespace detail
 

@@ -11,8 +11,8 @@
 namespace frugal {
 inline namespace v0 {
 
-/// What a group of tensors does differently: factors on the configured rate and decay; a frozen group is not moved and has
-/// no state.
+/// What a group of tensors does differently: factors on the configured rate and decay; a frozen group is not moved and
+/// has no state.
 struct group {
   std::string name;
   double lr = 1;            ///< factor on the learning rate, >= 0
@@ -60,13 +60,15 @@ class layout {
       hash.add(s.name).add(std::uint64_t(s.shape.size()));
       for (index_t extent : s.shape) {
         detail::require(extent >= 0, "an extent of tensor '" + s.name + "'", ">= 0", extent);
-        detail::require(extent == 0 || size <= max_size / extent, "the size of tensor '" + s.name + "'", "at most 2^60", "more");
+        detail::require(extent == 0 || size <= max_size / extent, "the size of tensor '" + s.name + "'", "at most 2^60",
+                        "more");
         size *= extent;
         hash.add(std::uint64_t(extent));
       }
       detail::require(d->size <= max_size - size, "the size of the model", "at most 2^60", "more");
       const int g = s.group.empty() ? 0 : find_group(*d, s.group);
-      detail::require(g >= 0, "the group of tensor '" + s.name + "'", "one of the layout's groups", "'" + s.group + "'");
+      detail::require(g >= 0, "the group of tensor '" + s.name + "'", "one of the layout's groups",
+                      "'" + s.group + "'");
       d->tensors.push_back({s.name, s.shape, size, d->size, address, std::int32_t(g)});
       d->size += size;
       address += (std::uint64_t(size) + 127) / 128 * 128;

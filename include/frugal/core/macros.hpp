@@ -3,14 +3,16 @@
 #pragma once
 
 #if defined(__FAST_MATH__)
-#error "frugal: -ffast-math breaks the bit-exactness that replicated and shared-seed methods rely on; compile without it"
+#error \
+    "frugal: -ffast-math breaks the bit-exactness that replicated and shared-seed methods rely on; compile without it"
 #endif
 
 #if defined(__HIP__)
 #include <hip/hip_runtime.h>
 #endif
 
-// FRUGAL_FN: runs on hosts and devices. FRUGAL_CPU: host only. Both are inlined always, so that a rule becomes one loop body.
+// FRUGAL_FN: runs on hosts and devices. FRUGAL_CPU: host only. Both are inlined always, so that a rule becomes one loop
+// body.
 #if defined(__CUDACC__) || defined(__HIP__)
 #define FRUGAL_FN __host__ __device__ __forceinline__
 #else

@@ -11,12 +11,12 @@ enum class decay { coupled, decoupled };
 
 /// The hyper-parameters of Adam and AdamW differ in their defaults only.
 template <class Config>
-void validate_moments(std::string const& name, Config const& c) {
-  detail::require_range((name + ": lr").c_str(), c.lr, 0, 1e30, true);
-  detail::require_range((name + ": beta1").c_str(), c.beta1, 0, 1);
-  detail::require_range((name + ": beta2").c_str(), c.beta2, 0, 1);
-  detail::require_range((name + ": epsilon").c_str(), c.epsilon, 0, 1e30, true);
-  detail::require_range((name + ": weight_decay").c_str(), c.weight_decay, 0, 1e30, true);
+void validate_moments(Config const& c) {
+  detail::require_range("lr", c.lr, 0, 1e30, true);
+  detail::require_range("beta1", c.beta1, 0, 1);
+  detail::require_range("beta2", c.beta2, 0, 1);
+  detail::require_range("epsilon", c.epsilon, 0, 1e30, true);
+  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
 }
 
 template <class T, class Config, decay Decay>

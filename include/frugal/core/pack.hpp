@@ -13,8 +13,9 @@
 namespace frugal {
 inline namespace v0 {
 
-// The instruction set is part of the type of a CPU backend: files compiled for different sets hold different instantiations,
-// so mixing them is a link error that names the set instead of a silent breach of the one-definition rule.
+// The instruction set is part of the type of a CPU backend: files compiled for different sets hold different
+// instantiations, so mixing them is a link error that names the set instead of a silent breach of the one-definition
+// rule.
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 struct avx512 {
   static constexpr int bytes = 64;
@@ -47,6 +48,7 @@ FRUGAL_CPU To recast(From f) {
   memcpy(&t, &f, sizeof t);
   return t;
 }
+// clang-format off
 // Unsigned 8 or 16 bits to 32: g++ 12 takes the generic conversion apart into scalars, so name the instruction.
 template <class M>
 FRUGAL_CPU auto widen_unsigned(M m) {
@@ -66,6 +68,7 @@ FRUGAL_CPU auto widen_unsigned(M m) {
 #endif
     return __builtin_convertvector(m, vector_t<std::uint32_t, sizeof(M) / sizeof(m[0])>);
 }
+// clang-format on
 template <int Bytes>
 struct integer_of_size;
 template <>
@@ -78,8 +81,8 @@ struct integer_of_size<8> {
 };
 }  // namespace detail
 
-// At rest a register is an array: nvcc refuses vector types anywhere in host-device code, even in instantiations that no
-// device ever runs. Inside an operation it is a vector; compilers see through the copies, which cost nothing.
+// At rest a register is an array: nvcc refuses vector types anywhere in host-device code, even in instantiations that
+// no device ever runs. Inside an operation it is a vector; compilers see through the copies, which cost nothing.
 template <class T, int W>
 struct alignas(W * sizeof(T)) pack {
   using scalar = T;
@@ -151,6 +154,7 @@ struct alignas(W * sizeof(T)) pack {
   friend FRUGAL_CPU real to_real(pack a) {
     return real::of(__builtin_convertvector(a.as(), detail::vector_t<float, W>));
   }
+  // clang-format off
   friend FRUGAL_CPU pack sqrt(pack a) {  // by instruction: the library function would set errno, lane by lane
 #if defined(__AVX512F__)
     if constexpr (sizeof(reg) == 64 && sizeof(T) == 4) return of((reg)_mm512_maskz_sqrt_ps(0xffff, (__m512)a.as()));
@@ -210,6 +214,7 @@ struct alignas(W * sizeof(T)) pack {
       return r != 0;
     }
   }
+  // clang-format on
   friend FRUGAL_CPU T horizontal_max(pack a) {
     if constexpr (W == 2) {
       const reg r = a.as();
@@ -286,8 +291,7 @@ struct alignas(W * sizeof(T)) pack {
   }
 };
 template <class T, int W, class M>
-  requires std::is_same_v<M, typename pack<T, W>::mask>
-FRUGAL_CPU pack<T, W> select(M c, pack<T, W> a, pack<T, W> b) {
+requires std::is_same_v<M, typename pack<T, W>::mask> FRUGAL_CPU pack<T, W> select(M c, pack<T, W> a, pack<T, W> b) {
   return choose(c, a, b);
 }
 

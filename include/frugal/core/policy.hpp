@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Policies as constructor arguments: storage, support and types may be given in any order, and deduction finds them.
+/// @file Policies as constructor arguments: storage, support and types may be given in any order, and deduction finds
+/// them.
 #pragma once
 #include "storage.hpp"
 #include "support.hpp"
@@ -23,7 +24,8 @@ struct first_of {
 };
 template <template <class> class Is, class Default, class First, class... Rest>
 struct first_of<Is, Default, First, Rest...> {
-  using type = typename std::conditional_t<Is<First>::value, std::type_identity<First>, first_of<Is, Default, Rest...>>::type;
+  using type =
+      typename std::conditional_t<Is<First>::value, std::type_identity<First>, first_of<Is, Default, Rest...>>::type;
 };
 template <class... P>
 using storage_of = typename first_of<is_storage, full, P...>::type;

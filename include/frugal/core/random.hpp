@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Random numbers as a format: every word is a pure function of (seed, direction, coordinate), so it is the same on
-/// every backend, thread count, vector width and shard.
+/// @file Random numbers as a format: every word is a pure function of (seed, direction, coordinate), so it is the same
+/// on every backend, thread count, vector width and shard.
 ///
 /// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once

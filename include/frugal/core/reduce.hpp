@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file The canonical sum: one order of additions, whatever runs it. In a tile of 16384 elements, element j is added to slot
-/// j mod 256, in increasing j; the 256 slots are added by halving (i += i + 128, then 64, ...). The sums of the tiles, as
-/// doubles, are added by the same procedure, and so on until one is left.
+/// @file The canonical sum: one order of additions, whatever runs it. In a tile of 16384 elements, element j is added
+/// to slot j mod 256, in increasing j; the 256 slots are added by halving (i += i + 128, then 64, ...). The sums of the
+/// tiles, as doubles, are added by the same procedure, and so on until one is left.
 #pragma once
 #include <vector>
 
@@ -25,7 +25,7 @@ struct tile_sums {
   F f;
   double* sums;
 
-  index_t teams() const { return tiles.tiles; }
+  index_t teams(index_t) const { return tiles.tiles; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     const segment seg = tiles.at(team.rank());
@@ -57,7 +57,8 @@ inline index_t sum_scratch(index_t tiles) {
   return n;
 }
 
-/// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream order.
+/// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream
+/// order.
 template <class Backend, class Work, class F>
 double const* canonical_sum(Backend const& b, Work const& w, F const& f, double* scratch) {
   if (w.tiles == 0) {

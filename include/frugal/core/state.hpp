@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Saved states. `visit_state(visitor)` is the one door to the state of an object: it calls
-/// `visitor(std::string_view name, role, view<T, Space>)` for every piece, in a fixed order. Saving, restoring, accounting and
-/// tests all go through it.
+/// `visitor(std::string_view name, role, view<T, Space>)` for every piece, in a fixed order. Saving, restoring,
+/// accounting and tests all go through it.
 #pragma once
 #include <string>
 #include <string_view>
@@ -30,8 +30,8 @@ struct snapshot {
     index_t count;
     std::vector<unsigned char> bytes;
   };
-  std::string algorithm;      ///< of the object, with the storage of its states: "adamw/blockwise8"
-  std::uint64_t layout = 0;   ///< hash of tensors, support and frozen groups
+  std::string algorithm;     ///< of the object, with the storage of its states: "adamw/blockwise8"
+  std::uint64_t layout = 0;  ///< hash of tensors, support and frozen groups
   std::vector<piece> pieces;
 };
 
@@ -47,8 +47,8 @@ snapshot save_state(Object& object) {
   return s;
 }
 
-/// The opposite. An object of another algorithm, storage, layout, support or type is refused, and then unchanged. The steps
-/// that follow are bit for bit those that would have followed the save.
+/// The opposite. An object of another algorithm, storage, layout, support or type is refused, and then unchanged. The
+/// steps that follow are bit for bit those that would have followed the save.
 template <class Object>
 void restore_state(Object& object, snapshot const& s) {
   using detail::require;

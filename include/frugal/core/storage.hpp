@@ -13,8 +13,8 @@ struct full {};
 /// In bf16, rounded to nearest on every store.
 struct bf16_state {};
 
-/// One byte an element and one float a block of 256: the dynamic code book, block-wise ("8-bit Optimizers via Block-wise
-/// Quantization", section 2). Tensors of fewer than `min_size` elements keep full states, as the paper's do.
+/// One byte an element and one float a block of 256: the dynamic code book, block-wise ("8-bit Optimizers via
+/// Block-wise Quantization", section 2). Tensors of fewer than `min_size` elements keep full states, as the paper's do.
 struct blockwise8 {
   static constexpr index_t block = 256;
   index_t min_size = 4096;
@@ -54,7 +54,9 @@ struct storage_traits<blockwise8, Compute> {
   static constexpr index_t alignment = blockwise8::block;
 };
 template <class S>
-concept storage = requires { storage_traits<S, float>::name; };
+concept storage = requires {
+  storage_traits<S, float>::name;
+};
 }  // namespace detail
 
 }  // namespace v0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Supports: which coordinates an algorithm owns. A policy value describes it on the host; what kernels see is `everywhere`,
-/// `masked` or `listed`.
+/// @file Supports: which coordinates an algorithm owns. A policy value describes it on the host; what kernels see is
+/// `everywhere`, `masked` or `listed`.
 #pragma once
 #include <vector>
 
@@ -27,8 +27,8 @@ struct indices {
 
 namespace detail {
 
-// What a kernel sees of a support; bound to a segment it reaches the parameter side of a chunk, and keep() undoes what the
-// support does not own.
+// What a kernel sees of a support; bound to a segment it reaches the parameter side of a chunk, and keep() undoes what
+// the support does not own.
 struct everywhere {
   static constexpr bool contiguous = true;
   FRUGAL_FN everywhere bind(segment const&) const { return {}; }
@@ -112,7 +112,8 @@ struct support_traits<range> {
       const index_t from = t.offset > r.begin ? t.offset : r.begin;
       const index_t to = t.offset + t.size < r.end ? t.offset + t.size : r.end;
       if (from < to)
-        out.push_back({.size = to - from, .flat = from, .inner = from - t.offset, .tensor = std::int32_t(i), .group = t.group});
+        out.push_back(
+            {.size = to - from, .flat = from, .inner = from - t.offset, .tensor = std::int32_t(i), .group = t.group});
     }
   }
 };
@@ -144,8 +145,8 @@ struct support_traits<indices> {
   static void segments(indices const& list, layout const& l, std::vector<segment>& out) {
     index_t last = -1;
     for (index_t i : list.at) {
-      require(i > last && i < l.size(), "an index list",
-              "strictly ascending coordinates below " + text(l.size()), text(i) + " after " + text(last));
+      require(i > last && i < l.size(), "an index list", "strictly ascending coordinates below " + text(l.size()),
+              text(i) + " after " + text(last));
       last = i;
     }
     std::size_t k = 0;
@@ -155,12 +156,18 @@ struct support_traits<indices> {
       while (k < list.at.size() && list.at[k] < t.offset + t.size) ++k;
       if (k == begin) continue;
       require(t.size <= index_t(1) << 32, "the size of a tensor with an index list", "at most 2^32", t.size);
-      out.push_back({.size = index_t(k - begin), .flat = t.offset, .listed = index_t(begin), .tensor = std::int32_t(i), .group = t.group});
+      out.push_back({.size = index_t(k - begin),
+                     .flat = t.offset,
+                     .listed = index_t(begin),
+                     .tensor = std::int32_t(i),
+                     .group = t.group});
     }
   }
 };
 template <class S>
-concept support = requires { typename support_traits<S>::kernel; };
+concept support = requires {
+  typename support_traits<S>::kernel;
+};
 
 }  // namespace detail
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file The value types that a rule is evaluated in. `lanes<T, N>` is the portable one: a GPU thread works on lanes<float, 4>
-/// (128-bit accesses) or lanes<float, 1>. `pack<T, W>`, a SIMD register of the CPU, has the same interface (core/pack.hpp).
+/// @file The value types that a rule is evaluated in. `lanes<T, N>` is the portable one: a GPU thread works on
+/// lanes<float, 4> (128-bit accesses) or lanes<float, 1>. `pack<T, W>`, a SIMD register of the CPU, has the same
+/// interface (core/pack.hpp).
 ///
-/// Every operation is rounded once, separately, and is never contracted to a fused multiply-add: a rule gives the same bits
-/// whatever the width, the compiler, its flags or the processor. The barrier sits on the product, because contraction needs
-/// to see one.
+/// Every operation is rounded once, separately, and is never contracted to a fused multiply-add: a rule gives the same
+/// bits whatever the width, the compiler, its flags or the processor. The barrier sits on the product, because
+/// contraction needs to see one.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -96,6 +97,7 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   lanes() = default;
   FRUGAL_FN lanes(T s) { FRUGAL_UNROLL for (int k = 0; k < N; ++k) v[k] = s; }
 
+  // clang-format off
 #define FRUGAL_EACH(R, EXPR)                                  \
   {                                                           \
     R r;                                                      \
@@ -122,10 +124,11 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   friend FRUGAL_FN integer truncate(lanes a) FRUGAL_EACH(integer, std::int32_t(a.v[k]))
   friend FRUGAL_FN real to_real(lanes a) FRUGAL_EACH(real, float(a.v[k]))
 #undef FRUGAL_EACH
+      // clang-format on
 
-  /// Entry i mod 8, by selects: an indexed table would travel through memory on a GPU.
-  template <class U>
-  friend FRUGAL_FN lanes<U, N> lookup(table8<U> const& t, lanes i) {
+      /// Entry i mod 8, by selects: an indexed table would travel through memory on a GPU.
+      template <class U>
+      friend FRUGAL_FN lanes<U, N> lookup(table8<U> const& t, lanes i) {
     lanes<U, N> r;
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) {
       const bool j0 = i.v[k] & 1, j1 = i.v[k] & 2, j2 = i.v[k] & 4;
@@ -159,26 +162,22 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   template <class M>
   FRUGAL_FN static lanes load(M const* p, index_t n) {
     lanes r(T(0));
-    FRUGAL_UNROLL for (int k = 0; k < N; ++k)
-      if (k < n) r.v[k] = detail::widen<T>(p[k]);
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) r.v[k] = detail::widen<T>(p[k]);
     return r;
   }
   template <class M>
   FRUGAL_FN void store(M* p, index_t n) const {
-    FRUGAL_UNROLL for (int k = 0; k < N; ++k)
-      if (k < n) p[k] = detail::narrow<M>(v[k]);
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) p[k] = detail::narrow<M>(v[k]);
   }
   template <class M, class I>
   FRUGAL_FN static lanes gather(M const* p, I const* at, index_t n) {
     lanes r(T(0));
-    FRUGAL_UNROLL for (int k = 0; k < N; ++k)
-      if (k < n) r.v[k] = detail::widen<T>(p[at[k]]);
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) r.v[k] = detail::widen<T>(p[at[k]]);
     return r;
   }
   template <class M, class I>
   FRUGAL_FN void scatter(M* p, I const* at, index_t n) const {
-    FRUGAL_UNROLL for (int k = 0; k < N; ++k)
-      if (k < n) p[at[k]] = detail::narrow<M>(v[k]);
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) p[at[k]] = detail::narrow<M>(v[k]);
   }
 
  private:

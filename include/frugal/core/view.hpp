@@ -41,15 +41,15 @@ class view {
   view() = default;
   view(T* p, index_t n) : p_(p), n_(n) {}
   template <class U>
-    requires(std::is_same_v<U const, T> && !std::is_same_v<U, T>)
-  view(view<U, Space> v) : p_(v.data()), n_(v.size()) {}
+  requires(std::is_same_v<U const, T> && !std::is_same_v<U, T>) view(view<U, Space> v) : p_(v.data()), n_(v.size()) {}
 
   template <class R>
-    requires(detail::contiguous_of<R, T> && !requires { typename std::remove_cvref_t<R>::space; })
-  view(R&& r) : p_(r.data()), n_(index_t(r.size())) {
-    static_assert(detail::is_host<Space> || sizeof(R) == 0,
-                  "frugal: this object lives on a device, and a host container cannot be its argument: copy the data to the "
-                  "device and pass a buffer's view(), or name your device pointer with {pointer, size}");
+  requires(detail::contiguous_of<R, T> && !requires { typename std::remove_cvref_t<R>::space; }) view(R&& r)
+      : p_(r.data()), n_(index_t(r.size())) {
+    static_assert(
+        detail::is_host<Space> || sizeof(R) == 0,
+        "frugal: this object lives on a device, and a host container cannot be its argument: copy the data to the "
+        "device and pass a buffer's view(), or name your device pointer with {pointer, size}");
     if constexpr (detail::strided<R>)
       detail::require(n_ == 0 || (r.innerStride() == 1 && (r.outerSize() == 1 || r.outerStride() == r.innerSize())),
                       "an Eigen map or block", "contiguous elements", "a stride");
@@ -59,30 +59,26 @@ class view {
   index_t size() const { return n_; }
   T* begin() const { return p_; }
   T* end() const { return p_ + n_; }
-  T& operator[](index_t i) const
-    requires detail::is_host<Space>
-  {
-    return p_[i];
-  }
+  T& operator[](index_t i) const requires detail::is_host<Space> { return p_[i]; }
 
  private:
   T* p_ = nullptr;
   index_t n_ = 0;
 };
 
-/// Separate tensors, one view each, in the order of the layout; does not own the array of views. Converts from a vector or
-/// array of views; a list of constant views also from views of mutable elements.
+/// Separate tensors, one view each, in the order of the layout; does not own the array of views. Converts from a vector
+/// or array of views; a list of constant views also from views of mutable elements.
 template <class T, class Space = host_space>
 class tensor_list {
   using mutable_view = view<std::remove_const_t<T>, Space>;
 
  public:
   template <class R>
-    requires detail::contiguous_of<R, view<T, Space> const>
-  tensor_list(R const& r) : same_(r.data()), n_(index_t(r.size())) {}
+  requires(detail::contiguous_of<R, view<T, Space> const>) tensor_list(R const& r)
+      : same_(r.data()), n_(index_t(r.size())) {}
   template <class R>
-    requires(std::is_const_v<T> && detail::contiguous_of<R, mutable_view const>)
-  tensor_list(R const& r) : other_(r.data()), n_(index_t(r.size())) {}
+  requires(std::is_const_v<T>&& detail::contiguous_of<R, mutable_view const>) tensor_list(R const& r)
+      : other_(r.data()), n_(index_t(r.size())) {}
 
   index_t size() const { return n_; }
   view<T, Space> operator[](index_t i) const { return same_ ? same_[i] : view<T, Space>(other_[i]); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file What a loop runs over: segments of slots, cut into tiles. One launch covers a list of tensors as it covers one vector.
+/// @file What a loop runs over: segments of slots, cut into tiles. One launch covers a list of tensors as it covers one
+/// vector.
 #pragma once
 #include "types.hpp"
 #include "value.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, Algorithm 1, with coupled (L2) decay.
+/// @file Adam: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, Algorithm 1, with coupled (L2)
+/// decay.
 ///
 ///     g = g + weight_decay x
 ///     m = beta1 m + (1 - beta1) g
@@ -19,7 +20,7 @@ struct adam_config {
   double epsilon = 1e-8;    ///< >= 0
   double weight_decay = 0;  ///< coupled: added to the gradient; >= 0
 };
-inline void validate(adam_config const& c) { validate_moments("adam", c); }
+inline void validate(adam_config const& c) { validate_moments(c); }
 
 template <class T>
 struct adam_rule : moments_rule<T, adam_config, decay::coupled> {
@@ -33,11 +34,13 @@ class adam : public element_optimizer<adam_rule, Backend, Storage, Support, Type
   using element_optimizer<adam_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-adam(B, layout, adam_config, P...) -> adam<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+adam(B, layout, adam_config, P...)
+    -> adam<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
 template <class B>
 adam(B, layout) -> adam<B>;
 
-/// With 8-bit block-wise states, under its usual name: Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2022.
+/// With 8-bit block-wise states, under its usual name: Dettmers et al., "8-bit Optimizers via Block-wise Quantization",
+/// 2022.
 template <class Backend>
 using adam_8bit = adam<Backend, blockwise8>;
 

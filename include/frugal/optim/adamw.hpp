@@ -20,8 +20,8 @@ struct adamw_config {
   double weight_decay = 1e-2;  ///< decoupled; >= 0, and lr weight_decay <= 1
 };
 inline void validate(adamw_config const& c) {
-  validate_moments("adamw", c);
-  detail::require_range("adamw: lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
+  validate_moments(c);
+  detail::require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
 }
 
 template <class T>
@@ -36,11 +36,13 @@ class adamw : public element_optimizer<adamw_rule, Backend, Storage, Support, Ty
   using element_optimizer<adamw_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-adamw(B, layout, adamw_config, P...) -> adamw<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+adamw(B, layout, adamw_config, P...)
+    -> adamw<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
 template <class B>
 adamw(B, layout) -> adamw<B>;
 
-/// With 8-bit block-wise states, under its usual name: Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2022.
+/// With 8-bit block-wise states, under its usual name: Dettmers et al., "8-bit Optimizers via Block-wise Quantization",
+/// 2022.
 template <class Backend>
 using adamw_8bit = adamw<Backend, blockwise8>;
 

@@ -20,11 +20,11 @@ struct lion_config {
   double weight_decay = 0;  ///< decoupled; >= 0, and lr weight_decay <= 1
 };
 inline void validate(lion_config const& c) {
-  detail::require_range("lion: lr", c.lr, 0, 1e30, true);
-  detail::require_range("lion: beta1", c.beta1, 0, 1);
-  detail::require_range("lion: beta2", c.beta2, 0, 1);
-  detail::require_range("lion: weight_decay", c.weight_decay, 0, 1e30, true);
-  detail::require_range("lion: lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
+  detail::require_range("lr", c.lr, 0, 1e30, true);
+  detail::require_range("beta1", c.beta1, 0, 1);
+  detail::require_range("beta2", c.beta2, 0, 1);
+  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
+  detail::require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
 }
 
 template <class T>
@@ -57,7 +57,8 @@ class lion : public element_optimizer<lion_rule, Backend, Storage, Support, Type
   using element_optimizer<lion_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-lion(B, layout, lion_config, P...) -> lion<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+lion(B, layout, lion_config, P...)
+    -> lion<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
 template <class B>
 lion(B, layout) -> lion<B>;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file SGD with momentum: Polyak's heavy ball, and Nesterov's form, as in Dahl et al., "Benchmarking Neural Network Training
-/// Algorithms", 2023 (no dampening).
+/// @file SGD with momentum: Polyak's heavy ball, and Nesterov's form, as in Dahl et al., "Benchmarking Neural Network
+/// Training Algorithms", 2023 (no dampening).
 ///
 ///     g = g + weight_decay x
 ///     m = momentum m + g
@@ -19,10 +19,10 @@ struct momentum_config {
   bool nesterov = false;
 };
 inline void validate(momentum_config const& c) {
-  detail::require_range("momentum: lr", c.lr, 0, 1e30, true);
-  detail::require_range("momentum: momentum", c.momentum, 0, 1);
-  detail::require_range("momentum: weight_decay", c.weight_decay, 0, 1e30, true);
-  detail::require(!c.nesterov || c.momentum > 0, "momentum: momentum with nesterov", "> 0", c.momentum);
+  detail::require_range("lr", c.lr, 0, 1e30, true);
+  detail::require_range("momentum", c.momentum, 0, 1);
+  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
+  detail::require(!c.nesterov || c.momentum > 0, "momentum with nesterov", "> 0", c.momentum);
 }
 
 template <class T>

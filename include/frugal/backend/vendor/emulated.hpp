@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file A GPU made of fibers, strict where real ones are forgiving: device memory cannot be touched outside of kernels, is
-/// filled with NaN when fresh and ends at a guard page; teams run in an order shuffled by a seed, and so do the lanes of a team
-/// between two barriers; a barrier that some lanes miss is an error. It exists so that every kernel runs where no GPU is.
+/// @file A GPU made of fibers, strict where real ones are forgiving: device memory cannot be touched outside of
+/// kernels, is filled with NaN when fresh and ends at a guard page; teams run in an order shuffled by a seed, and so do
+/// the lanes of a team between two barriers; a barrier that some lanes miss is an error. It exists so that every kernel
+/// runs where no GPU is.
 #pragma once
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -104,7 +105,9 @@ class emulated_team {
     std::vector<std::uint64_t> scratch((kernel.scratch_bytes + 7) / 8);
     for (unsigned block : order) {
       std::fill(scratch.begin(), scratch.end(), ~std::uint64_t(0));  // NaN
-      const auto lane = [&](unsigned i) { kernel(context{this, index_t(block), i}, reinterpret_cast<unsigned char*>(scratch.data())); };
+      const auto lane = [&](unsigned i) {
+        kernel(context{this, index_t(block), i}, reinterpret_cast<unsigned char*>(scratch.data()));
+      };
       std::shuffle(order_.begin(), order_.end(), shuffle_);
       if constexpr (Kernel::synchronises) fibers(lane);
       else
