@@ -2,9 +2,8 @@
 /// @file The 8-bit code book with AVX-512: the codes and values of core/dynamic_code.hpp, bit for bit, in fewer
 /// instructions.
 #pragma once
-#include "../core/dynamic_code.hpp"
+#include "../core/element.hpp"
 #include "../core/pack.hpp"
-#include "../core/storage.hpp"
 
 #if defined(__AVX512VBMI__)
 namespace frugal {
@@ -32,10 +31,10 @@ template <class Book>
 inline const byte_planes planes{Book{}};
 
 template <class Book>
-FRUGAL_CPU void decode_block(std::uint8_t const* code, float scale, float* to) {
+FRUGAL_CPU void decode_blocks(std::uint8_t const* code, float const* scale, index_t count, float* to) {
   byte_planes const& p = planes<Book>;
-  const __m512 s = _mm512_set1_ps(scale);
-  for (index_t j = 0; j < blockwise8::block; j += 64) {
+  for (index_t j = 0; j < count * blockwise8::block; j += 64) {
+    const __m512 s = _mm512_set1_ps(scale[j / blockwise8::block]);
     const __m512i c = across_lanes(_mm512_loadu_si512(code + j));
     const __mmask64 high = _mm512_movepi8_mask(c);
     const auto plane = [&](int k) {
@@ -68,7 +67,7 @@ struct binades {
   binades() {
     constexpr code_tables<Signed> t;
     zero_edge = t.zero_edge;
-    for (int e = 0; e < 32; ++e) edge[e] = 3e38f, decade[e] = 0;
+    for (int e = 0; e < 32; ++e) edge[e] = INFINITY, decade[e] = 0;
     for (int e = 105; e <= 128; ++e) {
       int d = 0;
       while (d < 7 && t.edge.v[d] < std::ldexp(1.f, e - 127)) ++d;
@@ -77,8 +76,9 @@ struct binades {
     }
     for (int d = 0; d < 8; ++d) {
       slope[d] = t.slope.v[d];
-      offset[d] = t.offset.v[d] - dynamic_code<Signed>::slack;
-      top[d] = t.top.v[d];
+      const float shift = Signed ? 0.f : 1.f;  // unsigned: codes instead of cells
+      offset[d] = t.offset.v[d] - shift - dynamic_code<Signed>::slack;
+      top[d] = t.top.v[d] - shift;
     }
   }
 };
@@ -86,39 +86,45 @@ template <class Book>
 inline const binades<Book::first == 1> binades_of{};
 
 template <class Book>
-FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* code) {
+FRUGAL_CPU void encode_blocks(float const* from, float const* peak, index_t count, std::uint8_t* code) {
   constexpr bool is_signed = Book::first == 1;
+  float inverse[8];
+  for (index_t b = 0; b < count; ++b) inverse[b] = inverse_of(peak[b]);
   auto const& t = binades_of<Book>;
   const __m512 edge0 = _mm512_load_ps(t.edge), edge1 = _mm512_load_ps(t.edge + 16);
   const __m512i decade0 = _mm512_load_si512(t.decade), decade1 = _mm512_load_si512(t.decade + 16);
   const __m512 slope = _mm512_load_ps(t.slope), offset = _mm512_load_ps(t.offset), top = _mm512_load_ps(t.top);
-  const __m512 by = _mm512_set1_ps(inverse), zero_edge = _mm512_set1_ps(t.zero_edge), zero = _mm512_setzero_ps();
+  const __m512 zero_edge = _mm512_set1_ps(t.zero_edge);
+  const __m512 doubtful = _mm512_set1_ps(1 - 2.5f * Book::slack);
+  const __m512 magnitude = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
   const __m512i one = _mm512_set1_epi32(1), middle = _mm512_set1_epi32(127);
-  for (index_t j = 0; j < blockwise8::block; j += 64) {
-    __mmask16 doubt = 0;
+  for (index_t j = 0; j < count * blockwise8::block; j += 64) {
+    const __m512 by = _mm512_set1_ps(inverse[j / blockwise8::block]);
+    __m512 near[4];  // how far above a whole number each place is
     const auto sixteen = [&](int k) {
       const __m512 s = _mm512_loadu_ps(from + j + 16 * k), y = _mm512_mul_ps(s, by);
-      const __m512 a =
-          is_signed ? _mm512_maskz_and_ps(0xffff, y, _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff))) : y;
+      const __m512 a = is_signed ? _mm512_maskz_and_ps(0xffff, y, magnitude) : y;
       const __mmask16 live = _mm512_cmp_ps_mask(a, zero_edge, _CMP_GT_OQ);
       const __m512i e = _mm512_maskz_srli_epi32(0xffff, _mm512_castps_si512(a), 23);
       const __m512i low = _mm512_maskz_permutex2var_epi32(0xffff, decade0, e, decade1);
       const __mmask16 above = _mm512_cmp_ps_mask(a, _mm512_maskz_permutex2var_ps(0xffff, edge0, e, edge1), _CMP_GT_OQ);
       const __m512i d = _mm512_mask_add_epi32(low, above, low, one);
       const auto of = [&](__m512 table) { return _mm512_maskz_permutexvar_ps(0xffff, d, table); };
-      const __m512 place = _mm512_maskz_min_ps(0xffff, _mm512_fmadd_ps(a, of(slope), of(offset)), of(top));  // NaN: top
+      const __m512 place = _mm512_maskz_min_ps(0xffff, _mm512_fmadd_ps(a, of(slope), of(offset)), of(top));
+      near[k] = _mm512_maskz_reduce_ps(0xffff, place, _MM_FROUND_TO_ZERO);
       const __m512i h = _mm512_maskz_cvttps_epi32(live, place);
-      const __m512i upper = _mm512_maskz_cvttps_epi32(live, _mm512_add_ps(place, _mm512_set1_ps(2 * Book::slack)));
-      doubt = _mm512_kor(doubt, _mm512_cmpneq_epi32_mask(h, upper));
-      if constexpr (!is_signed) return _mm512_maskz_sub_epi32(live, h, one);
-      const __mmask16 negative = _mm512_cmp_ps_mask(s, zero, _CMP_LT_OQ);
-      const __m512i below = _mm512_maskz_min_epi32(0xffff, _mm512_maskz_max_epi32(0xffff, h, one), middle);
-      return _mm512_mask_sub_epi32(_mm512_add_epi32(middle, h), negative, middle, below);
+      if constexpr (!is_signed) return h;  // the offset is one less: this is the code
+      const __mmask16 negative = _mm512_cmp_ps_mask(s, _mm512_setzero_ps(), _CMP_LT_OQ);
+      // A negative is never zero; packing lifts -1 (below the book's end) to 0.
+      return _mm512_mask_sub_epi32(_mm512_add_epi32(middle, h), negative, middle,
+                                   _mm512_maskz_max_epi32(0xffff, h, one));
     };
     const __m512i a = sixteen(0), b = sixteen(1), c = sixteen(2), d = sixteen(3);
-    if (doubt) [[unlikely]] {
+    const __m512 nearest = _mm512_maskz_max_ps(0xffff, _mm512_maskz_max_ps(0xffff, near[0], near[1]),
+                                               _mm512_maskz_max_ps(0xffff, near[2], near[3]));
+    if (_mm512_cmp_ps_mask(nearest, doubtful, _CMP_GT_OQ)) [[unlikely]] {
       using V = pack<float, 16>;
-      for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse)).store(code + j + k);
+      for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse[j / blockwise8::block])).store(code + j + k);
     } else {
       _mm512_storeu_si512(code + j,
                           across_lanes(_mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d))));

@@ -2,8 +2,7 @@
 /// @file The GPU backend, written once. A vendor (backend/vendor/) supplies memory, streams and the launch of a kernel,
 /// which is a functor of a context: block(), lane(), lanes(), sync().
 #pragma once
-#include "../core/dynamic_code.hpp"
-#include "../core/storage.hpp"
+#include "../core/element.hpp"
 #include "../core/view.hpp"
 #include "../core/work.hpp"
 
@@ -51,17 +50,20 @@ struct gpu_team {
   FRUGAL_FN void for_values(index_t n, F const& f) const {
     lane_values<T>(c.lane(), c.lanes(), 0, n, f);
   }
+  template <index_t N, class T>
+  FRUGAL_FN void prefetch(T const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>
-  FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
+  FRUGAL_FN void decode(Book, std::uint8_t const* code, float const* scale, index_t, float* to) const {
     using V = value<float>;
     for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
-      (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
+      (Book::template decode<V>(V::integer::load(code + j)) * V(*scale)).store(to + j);
   }
   FRUGAL_GENERIC template <class Book>
-  FRUGAL_FN void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
+  FRUGAL_FN void encode(Book, float const* from, float const* peak, index_t, std::uint8_t* code) const {
     using V = value<float>;
+    const V inverse(inverse_of(*peak));
     for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
-      Book::encode(V::load(from + j), V(inverse)).store(code + j);
+      Book::encode(V::load(from + j), inverse).store(code + j);
   }
   /// The largest finite magnitude of a block; every lane gets it. Magnitudes compare as integers.
   FRUGAL_GENERIC FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {

@@ -140,6 +140,9 @@ struct element_update {
   }
 };
 
+/// What a block is multiplied by before encoding. Below the smallest normal number 1 / peak is not finite: all zeros.
+FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0.f; }
+
 /// 8-bit states: a team owns some blocks. Decode, apply the same rule, find the new absmax, encode. A GPU's team has
 /// one block; a CPU takes several, to work on one while it waits for the absmax of another.
 template <class Rule, class Where, class P, class G>
@@ -148,7 +151,6 @@ struct block_update {
   static constexpr index_t block = blockwise8::block;
   static constexpr unsigned team_threads = block / 4;  // of a GPU: each lane has a group of four
   static constexpr int scratch_bytes = N * int(block * sizeof(float)) + int(team_threads * sizeof(std::int32_t));
-  static constexpr float smallest_peak = 0x1p-126f;  // below it 1 / peak is not finite: the block is stored as zeros
   segment_list tiles;
   control<Rule> const* ctl;
   Rule const* rules;
@@ -206,23 +208,23 @@ struct block_update {
     constexpr index_t apart = block * Team::blocks;
     const index_t slot = seg.slot + at, size = seg.size - at < apart ? seg.size - at : apart;
     float* tile = team.template scratch<float>();
-    for (index_t j = 0; j < size; j += block)
-      (team.decode(book<K>{}, s[K].code + slot + j, s[K].scale[(slot + j) / block], tile + K * apart + j), ...);
+    const index_t count = (size + block - 1) / block, first = slot / block;
+    (team.decode(book<K>{}, s[K].code + slot, s[K].scale + first, count, tile + K * apart), ...);
     segment here = seg;  // the blocks as a segment of their own; a listed one keeps its tensor's first element
     here.listed += at;
     if constexpr (Where::contiguous) here.flat += at, here.inner += at;
-    team.template for_values<float>(size, apply<apart>{rules[seg.group], ctl->factor, where.bind(here),
-                                                       io.parameters(here), io.gradients(here), tile});
+    const apply<apart> step{rules[seg.group],    ctl->factor,        where.bind(here),
+                            io.parameters(here), io.gradients(here), tile};
+    team.template for_values<float>(size, step);
     float peak[N][Team::blocks];
-    for (index_t j = 0; j < size; j += block)
-      ((peak[K][j / block] = team.peak(tile + K * apart + j, reinterpret_cast<std::int32_t*>(tile + N * apart))), ...);
-    for (index_t j = 0; j < size; j += block) {
-      const index_t b = j / block;
-      (team.encode(book<K>{}, tile + K * apart + j, peak[K][b] >= smallest_peak ? quotient(1.f, peak[K][b]) : 0.f,
-                   s[K].code + slot + j),
-       ...);
-      if (team.lane() == 0) ((s[K].scale[(slot + j) / block] = peak[K][b]), ...);
+    for (index_t b = 0; b < count; ++b) {
+      ((peak[K][b] = team.peak(tile + K * apart + b * block, reinterpret_cast<std::int32_t*>(tile + N * apart))), ...);
+      team.template prefetch<block>(step.x + apart + b * block);  // the next team's, while this one computes
+      team.template prefetch<block>(step.g + apart + b * block);
     }
+    (team.encode(book<K>{}, tile + K * apart, peak[K], count, s[K].code + slot), ...);
+    if (team.lane() == 0)
+      for (index_t b = 0; b < count; ++b) ((s[K].scale[first + b] = peak[K][b]), ...);
   }
 };
 
