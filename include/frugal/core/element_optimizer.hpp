@@ -51,12 +51,16 @@ class work_table {
     table_ = buffer<segment, Backend>(b, s);
     of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
     list_ = {table_.data(), of_tile_.data(), tiles};
+    if (!s.empty()) first_ = s[0];
   }
   segment_list const& list() const { return list_; }
   index_t slots() const { return slots_; }
+  /// The segment that slot 0 belongs to, where there are slots.
+  segment const& first() const { return first_; }
 
  private:
   segment_list list_;
+  segment first_;
   index_t slots_ = 0;
   buffer<segment, Backend> table_;
   buffer<std::int32_t, Backend> of_tile_;
@@ -263,7 +267,7 @@ class element_optimizer {
         xs_[i] = x(layout_.tensors()[i]).data();
         gs_[i] = g(layout_.tensors()[i]).data();
       }
-      if constexpr (line > 0) follow(xs_);
+      if constexpr (line > 0) follow();
       to_backend(backend_, xs_there_.view(), xs_);
       to_backend(backend_, gs_there_.view(), gs_);
     }
@@ -271,12 +275,15 @@ class element_optimizer {
   }
 
   // Moves the states to where they reach a line's boundary when the parameters do: an access that straddles two lines
-  // costs up to a third of the bandwidth. Of several tensors, the first counts: their memory usually begins alike.
-  void follow(std::vector<param*> const& x) {
-    const index_t shift = x.empty() ? 0 : index_t(reinterpret_cast<std::uintptr_t>(x[0]) / sizeof(param)) % line;
-    for (auto& s : cells_)
-      if (shift != shift_ && plain_.slots() > 0)
-        backend_.copy(s.data() + shift, s.data() + shift_, std::size_t(plain_.slots()) * sizeof(cell));
+  // costs up to a third of the bandwidth. Of several segments, the first counts: tensors usually begin alike.
+  void follow() {
+    if (plain_.slots() == 0) return;
+    segment const& s = plain_.first();
+    const auto address = reinterpret_cast<std::uintptr_t>(xs_[std::size_t(s.tensor)] + s.inner);
+    const index_t shift = index_t(address / sizeof(param)) % line;
+    for (auto& c : cells_)
+      if (shift != shift_)
+        backend_.copy(c.data() + shift, c.data() + shift_, std::size_t(plain_.slots()) * sizeof(cell));
     shift_ = shift;
   }
 
