@@ -58,15 +58,17 @@ void store(float* p, V v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-// Packs, not loops over p: at -O2 g++ would fetch the pointers from memory for every register.
+// Packs, not loops over p: at -O2 g++ would fetch the pointers from memory for every register. All loads come before
+// the stores: a load behind a store whose address ends in the same twelve bits would wait for it.
 template <class V, std::size_t... Written, std::size_t... Read>
 void touch(std::array<float*, sizeof...(Written) + sizeof...(Read)> const& p, std::size_t i,
            std::index_sequence<Written...>, std::index_sequence<Read...>) {
+  auto const store_all = [&](auto... v) { (store(p[Written] + i, v), ...); };
   if constexpr (sizeof...(Read) == 0) {
-    (store(p[Written] + i, -load<V>(p[Written] + i)), ...);
+    store_all(-load<V>(p[Written] + i)...);
   } else {
     V const d = 1e-9f * (load<V>(p[sizeof...(Written) + Read] + i) + ...);
-    (store(p[Written] + i, load<V>(p[Written] + i) + d), ...);
+    store_all((load<V>(p[Written] + i) + d)...);
   }
 }
 }  // namespace detail

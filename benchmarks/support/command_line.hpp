@@ -35,7 +35,8 @@ class ratio_file {
         out_ << R"({"name":")" << c.name << R"(","n":)" << t.elements() << R"(,"threads":)" << t.threads()
              << R"(,"ratio":)" << r.ratio << R"(,"against":")" << r.against << R"(","bound":")"
              << (judged ? bound_text(r.bound) : "") << R"(","compiler":")" << compiler() << R"(","isa":")" << isa
-             << R"(","ns_per_element":)" << c.seconds / double(t.elements()) * 1e9 << "}\n"
+             << R"(","ns_per_element":)" << c.seconds / double(t.elements()) * 1e9 << R"(,"undisturbed":)"
+             << t.undisturbed() << "}\n"
              << std::flush;
         check();
       }

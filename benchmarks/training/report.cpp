@@ -70,13 +70,13 @@ th:last-child, td:last-child { padding-right: 0; }
 .limit { stroke: var(--text); stroke-width: 2.5; }
 @media (max-width: 1000px) {
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  th, td { padding-right: 12px; } table { font-size: 14px; }
+  th, td { padding-right: 8px; } table { font-size: 14px; }
 }
 @media (max-width: 820px) {
   main, header, footer { padding-left: 24px; padding-right: 24px; }
   header { padding-top: 36px; }
   h1 { font-size: 30px; } h2 { font-size: 23px; margin-top: 48px; } header p { font-size: 17px; }
-  .tiles { gap: 12px; } .tile { padding: 13px 14px 12px; } .tile b { font-size: 23px; }
+  .tiles { gap: 12px; } .tile { padding: 13px 14px 12px; } .tile b { font-size: 21px; }
   .tile span { font-size: 13px; }
   .figures { grid-template-columns: minmax(0, 1fr); gap: 36px; }
   svg.large { display: none; } svg.small { display: block; }

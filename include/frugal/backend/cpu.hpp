@@ -28,6 +28,12 @@ struct host_memory {
   void sync() const {}
 };
 
+/// How many elements lie before the next boundary of `width` elements; none, if there is no pointer.
+template <class T>
+index_t elements_to_boundary(T const* p, int width) {
+  return (width - index_t(reinterpret_cast<std::uintptr_t>(p) / sizeof(T)) % width) % width;
+}
+
 /// f on slots [begin, end) of its segment, the first `peel` < V::width of them apart. f is taken by value: no store can
 /// alias its constants.
 template <class V, class F>
@@ -51,7 +57,8 @@ void cpu_tiles(Work const& w, index_t first, index_t last, F const& f) {
     const auto bound = f.bind(seg);
     using V = cpu_value<Isa, typename F::scalar>;
     if (bound.active)
-      cpu_chunks<V>((first - seg.first_tile) * tile_size, to < seg.size ? to : seg.size, bound, bound.peel(V::width));
+      cpu_chunks<V>((first - seg.first_tile) * tile_size, to < seg.size ? to : seg.size, bound,
+                    elements_to_boundary(bound.contiguous(), V::width));
     first = stop;
   }
 }
@@ -122,25 +129,35 @@ struct cpu_team {
       top = largest([&](index_t j) { return select(magnitude(j) < I(0x7f800000), magnitude(j), I(0)); });
     return bit_cast<float>(top);
   }
-  /// The canonical sum of f over n <= tile_size slots from `from` on: the slots are in registers, where they fit.
+  /// The canonical sum of f over n <= tile_size slots from `from` on. The slots are in registers, where they fit; to
+  /// read whole lines they are turned by `head`, so that register k holds slots head + k width and on.
   template <class T, class F>
   FRUGAL_CPU T sum(F f, index_t from, index_t n) const {
     using V = value<T>;
-    constexpr int slots = 256, packs = slots / V::width;
-    T* slot = scratch<T>();
-    typename V::reg acc[packs] = {};
-    const index_t whole = n / slots * slots;
+    constexpr index_t slots = 256, packs = slots / V::width;
+    const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : 0;
+    T *turned = scratch<T>(), *slot = turned + slots;
+    typename V::reg acc[packs];
+    for (index_t k = 0; k < slots; ++k) turned[k] = T(0);
+    if (head > 0) (V(T(0)) + f(chunk<V, false>{from, head})).store(turned + slots - head, head);
+    from += head;
+    const index_t whole = (n - head) / slots * slots;
+    FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] = V::load(turned + k * V::width).as();
     for (index_t j = 0; j < whole; j += slots)
-      FRUGAL_UNROLL for (int k = 0; k < packs; ++k) acc[k] =
+      FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] =
           (V::of(acc[k]) + f(chunk<V, true>{from + j + k * V::width, V::width})).as();
-    for (int k = 0; k < packs; ++k) V::of(acc[k]).store(slot + k * V::width);
-    cpu_chunks<V>(0, n - whole, [&](auto c) {
-      V::of((V::load(slot + c.at) + f(decltype(c){from + whole + c.at, c.n})).as()).store(slot + c.at);
+    if (f.contiguous())
+      prefetch<4096 / sizeof(T)>(f.contiguous() + from + n);  // the next tile's first lines, for the tree
+    FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) V::of(acc[k]).store(turned + k * V::width);
+    cpu_chunks<V>(0, n - head - whole, [&](auto c) {
+      c.store(turned, c.load(turned) + f(decltype(c){from + whole + c.at, c.n}));
     });
-    for (int h = slots / 2; h >= V::width; h /= 2)
-      for (int k = 0; k < h; k += V::width) (V::load(slot + k) + V::load(slot + k + h)).store(slot + k);
-    for (int h = V::width / 2; h > 0; h /= 2)
-      for (int k = 0; k < h; ++k) slot[k] = slot[k] + slot[k + h];
+    std::memcpy(slot + head, turned, std::size_t(slots - head) * sizeof(T));
+    std::memcpy(slot, turned + slots - head, std::size_t(head) * sizeof(T));
+    for (index_t h = slots / 2; h >= V::width; h /= 2)
+      for (index_t k = 0; k < h; k += V::width) (V::load(slot + k) + V::load(slot + k + h)).store(slot + k);
+    for (index_t h = V::width / 2; h > 0; h /= 2)
+      for (index_t k = 0; k < h; ++k) slot[k] = slot[k] + slot[k + h];
     return slot[0];
   }
 };

@@ -124,7 +124,8 @@ FRUGAL_CPU void encode_blocks(float const* from, float const* peak, index_t coun
                                                _mm512_maskz_max_ps(0xffff, near[2], near[3]));
     if (_mm512_cmp_ps_mask(nearest, doubtful, _CMP_GT_OQ)) [[unlikely]] {
       using V = pack<float, 16>;
-      for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse[j / blockwise8::block])).store(code + j + k);
+      for (int k = 0; k < 64; k += 16)
+        Book::encode(V::load(from + j + k), V(inverse[j / blockwise8::block])).store(code + j + k);
     } else {
       _mm512_storeu_si512(code + j,
                           across_lanes(_mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d))));

@@ -111,11 +111,8 @@ struct element_update {
       for (Cell* p : s) all = all && multiple_of(p, width);
       return all;
     }
-    /// How many elements lie before the parameters' next boundary of `width`.
-    index_t peel(int width) const {
-      if constexpr (!Where::contiguous) return 0;
-      else return (width - index_t(reinterpret_cast<std::uintptr_t>(x) / sizeof(P)) % width) % width;
-    }
+    /// Where slot 0 is, if the slots after it follow in memory; else null.
+    P const* contiguous() const { return Where::contiguous ? x : nullptr; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       run(c, std::make_integer_sequence<int, N>{});
@@ -238,6 +235,7 @@ struct squares {
   struct bound {
     Where where;
     G const* g;
+    G const* contiguous() const { return Where::contiguous ? g : nullptr; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
       using V = typename Chunk::value;

@@ -60,7 +60,7 @@ inline void require(bool ok, What const& what, Expected const& expected, Got con
 /// lo <= x < hi (or <= hi); a NaN is outside of every interval.
 inline void require_range(char const* what, double x, double lo, double hi, bool closed = false) {
   if (!(x >= lo && (closed ? x <= hi : x < hi))) [[unlikely]]
-    refuse(what, "[" + text(lo) + ", " + text(hi) + (closed ? "]" : ")"), text(x));
+    refuse(what, std::string("[").append(text(lo)) + ", " + text(hi) + (closed ? "]" : ")"), text(x));
 }
 }  // namespace detail
 

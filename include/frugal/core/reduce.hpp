@@ -42,6 +42,7 @@ struct listed_doubles {
   double const* p;
   struct bound {
     double const* p;
+    auto contiguous() const { return p; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
       return c.load(p);
@@ -80,6 +81,7 @@ struct elements {
   T const* p;
   struct bound {
     T const* p;
+    auto contiguous() const { return p; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
       const auto v = c.load(p);
