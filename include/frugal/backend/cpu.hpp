@@ -68,7 +68,6 @@ template <class Isa>
 struct cpu_team {
   template <class T>
   using value = cpu_value<Isa, T>;
-  static constexpr index_t blocks = 4;  // of 8-bit states
   index_t at;
   unsigned char* memory;
 
@@ -88,25 +87,22 @@ struct cpu_team {
     for (index_t i = 0; i < index_t(N * sizeof(T)); i += 64) __builtin_prefetch(reinterpret_cast<char const*>(p) + i);
   }
   template <class Book>
-  FRUGAL_CPU void decode(Book, std::uint8_t const* code, float const* scale, index_t count, float* to) const {
+  FRUGAL_CPU void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
 #if defined(__AVX512VBMI__)
-    if constexpr (V::width == 16) return decode_blocks<Book>(code, scale, count, to);
+    if constexpr (V::width == 16) return decode_block<Book>(code, scale, to);
 #endif
-    for (index_t j = 0; j < count * blockwise8::block; j += V::width)
-      (Book::template decode<V>(V::integer::load(code + j)) * V(scale[j / blockwise8::block])).store(to + j);
+    for (index_t j = 0; j < blockwise8::block; j += V::width)
+      (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
   }
   template <class Book>
-  FRUGAL_CPU void encode(Book, float const* from, float const* peak, index_t count, std::uint8_t* code) const {
+  FRUGAL_CPU void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
     using V = value<float>;
 #if defined(__AVX512VBMI__)
-    if constexpr (V::width == 16) return encode_blocks<Book>(from, peak, count, code);
+    if constexpr (V::width == 16) return encode_block<Book>(from, inverse, code);
 #endif
-    for (index_t b = 0; b < count; ++b) {
-      const V inverse(inverse_of(peak[b]));
-      for (index_t j = b * blockwise8::block; j < (b + 1) * blockwise8::block; j += V::width)
-        Book::encode(V::load(from + j), inverse).store(code + j);
-    }
+    for (index_t j = 0; j < blockwise8::block; j += V::width)
+      Book::encode(V::load(from + j), V(inverse)).store(code + j);
   }
   /// The largest finite magnitude of a block. As integers, magnitudes compare alike and infinities and NaNs come out on
   /// top.
@@ -164,7 +160,7 @@ struct cpu_team {
 
 template <class Isa, class F>
 void cpu_teams(index_t begin, index_t end, F f) {
-  alignas(64) unsigned char scratch[F::scratch_bytes * cpu_team<Isa>::blocks];
+  alignas(64) unsigned char scratch[F::scratch_bytes];
   for (index_t r = begin; r < end; ++r) f(cpu_team<Isa>{r, scratch});
 }
 

@@ -31,10 +31,10 @@ template <class Book>
 inline const byte_planes planes{Book{}};
 
 template <class Book>
-FRUGAL_CPU void decode_blocks(std::uint8_t const* code, float const* scale, index_t count, float* to) {
+FRUGAL_CPU void decode_block(std::uint8_t const* code, float scale, float* to) {
   byte_planes const& p = planes<Book>;
-  for (index_t j = 0; j < count * blockwise8::block; j += 64) {
-    const __m512 s = _mm512_set1_ps(scale[j / blockwise8::block]);
+  const __m512 s = _mm512_set1_ps(scale);
+  for (index_t j = 0; j < blockwise8::block; j += 64) {
     const __m512i c = across_lanes(_mm512_loadu_si512(code + j));
     const __mmask64 high = _mm512_movepi8_mask(c);
     const auto plane = [&](int k) {
@@ -86,10 +86,8 @@ template <class Book>
 inline const binades<Book::first == 1> binades_of{};
 
 template <class Book>
-FRUGAL_CPU void encode_blocks(float const* from, float const* peak, index_t count, std::uint8_t* code) {
+FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* code) {
   constexpr bool is_signed = Book::first == 1;
-  float inverse[8];
-  for (index_t b = 0; b < count; ++b) inverse[b] = inverse_of(peak[b]);
   auto const& t = binades_of<Book>;
   const __m512 edge0 = _mm512_load_ps(t.edge), edge1 = _mm512_load_ps(t.edge + 16);
   const __m512i decade0 = _mm512_load_si512(t.decade), decade1 = _mm512_load_si512(t.decade + 16);
@@ -98,8 +96,8 @@ FRUGAL_CPU void encode_blocks(float const* from, float const* peak, index_t coun
   const __m512 doubtful = _mm512_set1_ps(1 - 2.5f * Book::slack);
   const __m512 magnitude = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
   const __m512i one = _mm512_set1_epi32(1), middle = _mm512_set1_epi32(127);
-  for (index_t j = 0; j < count * blockwise8::block; j += 64) {
-    const __m512 by = _mm512_set1_ps(inverse[j / blockwise8::block]);
+  const __m512 by = _mm512_set1_ps(inverse);
+  for (index_t j = 0; j < blockwise8::block; j += 64) {
     __m512 near[4];  // how far above a whole number each place is
     const auto sixteen = [&](int k) {
       const __m512 s = _mm512_loadu_ps(from + j + 16 * k), y = _mm512_mul_ps(s, by);
@@ -124,8 +122,7 @@ FRUGAL_CPU void encode_blocks(float const* from, float const* peak, index_t coun
                                                _mm512_maskz_max_ps(0xffff, near[2], near[3]));
     if (_mm512_cmp_ps_mask(nearest, doubtful, _CMP_GT_OQ)) [[unlikely]] {
       using V = pack<float, 16>;
-      for (int k = 0; k < 64; k += 16)
-        Book::encode(V::load(from + j + k), V(inverse[j / blockwise8::block])).store(code + j + k);
+      for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse)).store(code + j + k);
     } else {
       _mm512_storeu_si512(code + j,
                           across_lanes(_mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d))));

@@ -36,7 +36,6 @@ template <class Context>
 struct gpu_team {
   template <class T>
   using value = frugal::lanes<T, 4>;
-  static constexpr index_t blocks = 1;  // of 8-bit states
   Context c;
   unsigned char* memory;
 
@@ -53,17 +52,16 @@ struct gpu_team {
   template <index_t N, class T>
   FRUGAL_FN void prefetch(T const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>
-  FRUGAL_FN void decode(Book, std::uint8_t const* code, float const* scale, index_t, float* to) const {
+  FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
     for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
-      (Book::template decode<V>(V::integer::load(code + j)) * V(*scale)).store(to + j);
+      (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
   }
   FRUGAL_GENERIC template <class Book>
-  FRUGAL_FN void encode(Book, float const* from, float const* peak, index_t, std::uint8_t* code) const {
+  FRUGAL_FN void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
     using V = value<float>;
-    const V inverse(inverse_of(*peak));
     for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
-      Book::encode(V::load(from + j), inverse).store(code + j);
+      Book::encode(V::load(from + j), V(inverse)).store(code + j);
   }
   /// The largest finite magnitude of a block; every lane gets it. Magnitudes compare as integers.
   FRUGAL_GENERIC FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {
@@ -130,7 +128,7 @@ struct team_kernel {
   static constexpr int scratch_bytes = F::scratch_bytes;
   static constexpr bool synchronises = true;
   F f;
-  index_t blocks() const { return f.teams(1); }
+  index_t blocks() const { return f.teams(); }
   FRUGAL_GENERIC template <class Context>
   FRUGAL_FN void operator()(Context const& c, unsigned char* memory) const {
     f(gpu_team<Context>{c, memory});

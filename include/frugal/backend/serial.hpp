@@ -18,7 +18,7 @@ class basic_serial : public detail::host_memory {
   /// F on its teams.
   template <class F>
   void for_teams(F const& f) const {
-    detail::cpu_teams<Isa>(0, f.teams(detail::cpu_team<Isa>::blocks), f);
+    detail::cpu_teams<Isa>(0, f.teams(), f);
   }
   /// F once.
   template <class F>

@@ -30,8 +30,8 @@ class basic_tbb : public detail::host_memory {
   }
   template <class F>
   void for_teams(F const& f) const {
-    constexpr index_t grain = 16;  // a team's work is a thousand elements, or a tile
-    const index_t n = f.teams(detail::cpu_team<Isa>::blocks);
+    constexpr index_t grain = 64;  // a team's work is a block of a few hundred elements, or a tile
+    const index_t n = f.teams();
     split(n, n > 4 * grain ? grain : 1, [&](index_t begin, index_t end) { detail::cpu_teams<Isa>(begin, end, f); });
   }
   template <class F>

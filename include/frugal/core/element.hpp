@@ -140,8 +140,7 @@ struct element_update {
 /// What a block is multiplied by before encoding. Below the smallest normal number 1 / peak is not finite: all zeros.
 FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0.f; }
 
-/// 8-bit states: a team owns some blocks. Decode, apply the same rule, find the new absmax, encode. A GPU's team has
-/// one block; a CPU takes several, to work on one while it waits for the absmax of another.
+/// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
 template <class Rule, class Where, class P, class G>
 struct block_update {
   static constexpr int N = state_count<Rule>;
@@ -158,13 +157,13 @@ struct block_update {
     float* scale;
   } s[N];
 
-  index_t teams(index_t blocks_a_team) const { return tiles.tiles * (tile_size / (block * blocks_a_team)); }
+  index_t teams() const { return tiles.tiles * (tile_size / block); }
   template <int K>
   using book = dynamic_code<Rule::states[K].range == values::any>;
 
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
-    const index_t slots = team.rank() * (block * Team::blocks);
+    const index_t slots = team.rank() * block;
     const segment seg = tiles.at(slots / tile_size);
     const index_t at = slots - seg.first_tile * tile_size;
     if (at >= seg.size || ctl->skip != 0) return;
@@ -172,15 +171,14 @@ struct block_update {
   }
 
  private:
-  /// The rule on a chunk, states in the team's scratch.
-  template <index_t Apart>
+  /// The rule on a chunk of the block, states in the team's scratch.
   struct apply {
     Rule rule;
     float factor;
     Where where;
     P* x;
     G const* g;
-    float* state;  // of the first element, `Apart` apart
+    float* state;  // of the block's first element, `block` apart
 
     FRUGAL_FN bool aligned(int width) const {
       return Where::contiguous && multiple_of(x, width) && multiple_of(g, width);
@@ -192,36 +190,29 @@ struct block_update {
     FRUGAL_GENERIC template <class Chunk, int... K>
     FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
       using V = typename Chunk::value;
-      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * Apart)...};
+      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * block)...};
       V x1 = x0, s1[] = {s0[K]...};
       rule(x1, grad, s1[K]...);
       where.store(c, x, where.keep(c, x0, x1));
-      (c.store(state + K * Apart, where.keep(c, s0[K], s1[K])), ...);
+      (c.store(state + K * block, where.keep(c, s0[K], s1[K])), ...);
     }
   };
 
   FRUGAL_GENERIC template <class Team, int... K>
   FRUGAL_FN void run(Team const& team, segment const& seg, index_t at, std::integer_sequence<int, K...>) const {
-    constexpr index_t apart = block * Team::blocks;
-    const index_t slot = seg.slot + at, size = seg.size - at < apart ? seg.size - at : apart;
+    const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    const index_t count = (size + block - 1) / block, first = slot / block;
-    (team.decode(book<K>{}, s[K].code + slot, s[K].scale + first, count, tile + K * apart), ...);
-    segment here = seg;  // the blocks as a segment of their own; a listed one keeps its tensor's first element
+    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
+    segment here = seg;  // the block as a segment of its own; a listed one keeps its tensor's first element
     here.listed += at;
     if constexpr (Where::contiguous) here.flat += at, here.inner += at;
-    const apply<apart> step{rules[seg.group],    ctl->factor,        where.bind(here),
-                            io.parameters(here), io.gradients(here), tile};
+    const apply step{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile};
     team.template for_values<float>(size, step);
-    float peak[N][Team::blocks];
-    for (index_t b = 0; b < count; ++b) {
-      ((peak[K][b] = team.peak(tile + K * apart + b * block, reinterpret_cast<std::int32_t*>(tile + N * apart))), ...);
-      team.template prefetch<block>(step.x + apart + b * block);  // the next team's, while this one computes
-      team.template prefetch<block>(step.g + apart + b * block);
-    }
-    (team.encode(book<K>{}, tile + K * apart, peak[K], count, s[K].code + slot), ...);
-    if (team.lane() == 0)
-      for (index_t b = 0; b < count; ++b) ((s[K].scale[first + b] = peak[K][b]), ...);
+    const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
+    team.template prefetch<block>(step.x + 2 * block);  // while this block is encoded
+    team.template prefetch<block>(step.g + 2 * block);
+    (team.encode(book<K>{}, tile + K * block, inverse_of(peak[K]), s[K].code + slot), ...);
+    if (team.lane() == 0) ((s[K].scale[slot / block] = peak[K]), ...);
   }
 };
 

@@ -20,12 +20,12 @@ template <class Work, class F>
 struct tile_sums {
   using scalar = typename F::scalar;
   static constexpr unsigned team_threads = reduction_slots;
-  static constexpr int scratch_bytes = reduction_slots * int(sizeof(scalar));
+  static constexpr int scratch_bytes = 2 * reduction_slots * int(sizeof(scalar));  // a CPU turns the slots
   Work tiles;
   F f;
   double* sums;
 
-  index_t teams(index_t) const { return tiles.tiles; }
+  index_t teams() const { return tiles.tiles; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     const segment seg = tiles.at(team.rank());
