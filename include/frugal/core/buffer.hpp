@@ -5,13 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "concepts.hpp"
 #include "view.hpp"
 
 namespace frugal {
 inline namespace v0 {
 
 /// `n` elements of trivial type in a backend's memory, aligned to 64 bytes, uninitialised; freed with the buffer.
-template <class T, class Backend>
+template <class T, memory_backend Backend>
 class buffer {
   static_assert(std::is_trivially_copyable_v<T>);
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "concepts.hpp"
 #include "policy.hpp"
 #include "reduce.hpp"
 #include "state.hpp"
@@ -75,7 +76,7 @@ bool overlap(view<T, Space> a, view<U, Space> b) {
 
 }  // namespace detail
 
-template <template <class> class RuleOf, class Backend, class Storage, class Support, class Types>
+template <template <class> class RuleOf, team_backend Backend, class Storage, class Support, class Types>
 class element_optimizer {
   using compute = typename Types::compute;
   using rule = RuleOf<compute>;

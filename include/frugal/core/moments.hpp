@@ -6,17 +6,19 @@
 namespace frugal {
 inline namespace v0 {
 
+namespace detail {
+
 /// Where weight decay enters: the gradient, or the parameter.
 enum class decay { coupled, decoupled };
 
 /// The hyper-parameters of Adam and AdamW differ in their defaults only.
 template <class Config>
 void validate_moments(Config const& c) {
-  detail::require_range("lr", c.lr, 0, 1e30, true);
-  detail::require_range("beta1", c.beta1, 0, 1);
-  detail::require_range("beta2", c.beta2, 0, 1);
-  detail::require_range("epsilon", c.epsilon, 0, 1e30, true);
-  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
+  require_range("lr", c.lr, 0, 1e30, true);
+  require_range("beta1", c.beta1, 0, 1);
+  require_range("beta2", c.beta2, 0, 1);
+  require_range("epsilon", c.epsilon, 0, 1e30, true);
+  require_range("weight_decay", c.weight_decay, 0, 1e30, true);
 }
 
 template <class T, class Config, decay Decay>
@@ -34,7 +36,7 @@ struct moments_rule {
   };
   T beta1, rest1, beta2, rest2, epsilon, rate, unbias, decayed;
 
-  FRUGAL_FN moments_rule(config const& c, detail::group_factors const& g, clock const& k)
+  FRUGAL_FN moments_rule(config const& c, group_factors const& g, clock const& k)
       : beta1(T(c.beta1)), rest1(T(1 - c.beta1)), beta2(T(c.beta2)), rest2(T(1 - c.beta2)), epsilon(T(c.epsilon)) {
     const exact lr = exact(c.lr) * exact(g.lr), lambda = exact(c.weight_decay) * exact(g.weight_decay), one(1.0);
     rate = T((lr / (one - exact(k.beta1_power))).v[0]);
@@ -51,5 +53,6 @@ struct moments_rule {
   }
 };
 
+}  // namespace detail
 }  // namespace v0
 }  // namespace frugal

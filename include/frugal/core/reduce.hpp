@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "buffer.hpp"
+#include "concepts.hpp"
 #include "element.hpp"
 #include "support.hpp"
 
@@ -106,12 +107,12 @@ double sum_elements(Backend const& b, T const* p, index_t n) {
 
 /// The sum of a vector in the canonical order; waits for the result. Elements are added as floats (doubles for doubles)
 /// inside a tile. Allocates its scratch: not for use inside a step.
-template <class Backend, class R>
+template <team_backend Backend, class R>
 double sum(Backend const& b, R const& r) {
   return detail::sum_elements<false>(b, r.data(), index_t(r.size()));
 }
 /// The sum of squares in the canonical order; each square is rounded before it is added.
-template <class Backend, class R>
+template <team_backend Backend, class R>
 double sum_of_squares(Backend const& b, R const& r) {
   return detail::sum_elements<true>(b, r.data(), index_t(r.size()));
 }

@@ -20,12 +20,12 @@ struct adam_config {
   double epsilon = 1e-8;    ///< >= 0
   double weight_decay = 0;  ///< coupled: added to the gradient; >= 0
 };
-inline void validate(adam_config const& c) { validate_moments(c); }
+inline void validate(adam_config const& c) { detail::validate_moments(c); }
 
 template <class T>
-struct adam_rule : moments_rule<T, adam_config, decay::coupled> {
+struct adam_rule : detail::moments_rule<T, adam_config, detail::decay::coupled> {
   static constexpr char const* name = "adam";
-  using moments_rule<T, adam_config, decay::coupled>::moments_rule;
+  using detail::moments_rule<T, adam_config, detail::decay::coupled>::moments_rule;
 };
 
 template <class Backend, class Storage = full, class Support = all, class Types = types<>>

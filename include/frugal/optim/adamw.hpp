@@ -20,14 +20,14 @@ struct adamw_config {
   double weight_decay = 1e-2;  ///< decoupled; >= 0, and lr weight_decay <= 1
 };
 inline void validate(adamw_config const& c) {
-  validate_moments(c);
+  detail::validate_moments(c);
   detail::require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
 }
 
 template <class T>
-struct adamw_rule : moments_rule<T, adamw_config, decay::decoupled> {
+struct adamw_rule : detail::moments_rule<T, adamw_config, detail::decay::decoupled> {
   static constexpr char const* name = "adamw";
-  using moments_rule<T, adamw_config, decay::decoupled>::moments_rule;
+  using detail::moments_rule<T, adamw_config, detail::decay::decoupled>::moments_rule;
 };
 
 template <class Backend, class Storage = full, class Support = all, class Types = types<>>
