@@ -9,8 +9,8 @@ struct signum_config {
   double lr = 1e-4, beta = 0.9;
 };
 inline void validate(signum_config const& c) {
-  frugal::detail::require_range("lr", c.lr, 0, 1e30, true);
-  frugal::detail::require_range("beta", c.beta, 0, 1);
+  frugal::require_range("lr", c.lr, 0, 1e30, true);
+  frugal::require_range("beta", c.beta, 0, 1);
 }
 
 template <class T>
@@ -23,7 +23,7 @@ struct signum_rule {
     FRUGAL_FN void advance(config const&) {}
   };
   T lr, beta, rest;
-  FRUGAL_FN signum_rule(config const& c, frugal::detail::group_factors const& g, clock const&)
+  FRUGAL_FN signum_rule(config const& c, frugal::group_factors const& g, clock const&)
       : lr(T((frugal::exact(c.lr) * frugal::exact(g.lr)).v[0])), beta(T(c.beta)), rest(T(1 - c.beta)) {}
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN void operator()(V& x, V g, V& m) const {

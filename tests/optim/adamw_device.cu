@@ -3,8 +3,6 @@
 
 #include "support/device.hpp"
 
-template class frugal::adamw<frugal_test::device_backend>;
-template class frugal::adamw<frugal_test::device_backend, frugal::blockwise8>;
-template class frugal::adamw<frugal_test::device_backend, frugal::full, frugal::all, frugal::types<frugal::bf16>>;
+FRUGAL_TEST_INSTANTIATE(frugal::adamw_rule)
 [[maybe_unused]] static const int added =
     frugal_test::add_device_check("adamw", &frugal_test::optimizer_on_device<frugal::adamw>);

@@ -92,3 +92,12 @@ bool optimizer_on_device(device_backend const& b) {
 }
 
 }  // namespace frugal_test
+
+// Every member of the products that are checked, called or not.
+#define FRUGAL_TEST_OPTIMIZER(RULE, STORAGE, ...) \
+  template class frugal::element_optimizer<RULE, frugal_test::device_backend, STORAGE, frugal::all, __VA_ARGS__>;
+#define FRUGAL_TEST_INSTANTIATE(RULE)                              \
+  FRUGAL_TEST_OPTIMIZER(RULE, frugal::full, frugal::types<>)       \
+  FRUGAL_TEST_OPTIMIZER(RULE, frugal::bf16_state, frugal::types<>) \
+  FRUGAL_TEST_OPTIMIZER(RULE, frugal::blockwise8, frugal::types<>) \
+  FRUGAL_TEST_OPTIMIZER(RULE, frugal::full, frugal::types<frugal::bf16>)

@@ -193,7 +193,7 @@ class gpu_backend {
   template <class Kernel>
   void launch(Kernel const& k) const {
     const index_t blocks = k.blocks();
-    detail::require(blocks <= 0x7fffffff, "the size of a launch", "at most 2^31 - 1 blocks", blocks);
+    require(blocks <= 0x7fffffff, "the size of a launch", "at most 2^31 - 1 blocks", blocks);
     if (blocks > 0) Vendor::launch(unsigned(blocks), stream_, k);
   }
   stream_type stream_;

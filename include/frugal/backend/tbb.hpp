@@ -20,8 +20,8 @@ class basic_tbb : public detail::host_memory {
   basic_tbb() : basic_tbb(oneapi::tbb::task_arena::automatic) {}
   /// @param threads at least 1
   explicit basic_tbb(int threads)
-      : arena_((detail::require(threads >= 1 || threads == oneapi::tbb::task_arena::automatic, "the number of threads",
-                                "at least 1", threads),
+      : arena_((require(threads >= 1 || threads == oneapi::tbb::task_arena::automatic, "the number of threads",
+                        "at least 1", threads),
                 std::make_shared<oneapi::tbb::task_arena>(threads))) {}
 
   template <class Work, class F>

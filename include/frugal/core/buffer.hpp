@@ -61,7 +61,7 @@ std::vector<std::remove_const_t<T>> to_host(Backend const& b, view<T, typename B
 }
 template <class T, class Backend>
 void to_backend(Backend const& b, view<T, typename Backend::space> to, std::vector<T> const& from) {
-  detail::require(to.size() == index_t(from.size()), "the size of a copy's source", to.size(), from.size());
+  require(to.size() == index_t(from.size()), "the size of a copy's source", to.size(), from.size());
   if (to.size() > 0) b.copy_in(to.data(), from.data(), from.size() * sizeof(T));
 }
 

@@ -10,14 +10,16 @@
 
 namespace frugal {
 inline namespace v0 {
+
+/// What a group multiplies the configured rate and decay by.
+struct group_factors {
+  double lr, weight_decay;
+};
+
 namespace detail {
 
 template <class Rule>
 inline constexpr int state_count = int(sizeof(Rule::states) / sizeof(state_info));
-
-struct group_factors {
-  double lr, weight_decay;
-};
 
 /// The part of an optimizer's state that is not one number a parameter, and what the current step does to every
 /// gradient.
@@ -137,8 +139,9 @@ struct element_update {
   }
 };
 
-/// What a block is multiplied by before encoding. Below the smallest normal number 1 / peak is not finite: all zeros.
-FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0.f; }
+/// What a block is multiplied by before encoding. The reciprocal of a subnormal peak is not finite; the factor in its
+/// place takes every finite value to zero, and leaves infinities.
+FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0x1p-126f; }
 
 /// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
 template <class Rule, class Where, class P, class G>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file The optimizer of every element rule: a rule, times a storage, a support, element types and a backend.
 #pragma once
+#include <algorithm>
 #include <limits>
-#include <optional>
 
 #include "concepts.hpp"
 #include "policy.hpp"
@@ -19,9 +19,9 @@ struct step_options {
   double clip_norm =
       std::numeric_limits<double>::infinity();  ///< > 0; times min(1, clip_norm / (norm + 1e-6)), norm over all
   bool skip_nonfinite = false;                  ///< a gradient with an infinite or NaN sum of squares changes nothing
-  view<double const, Space> lr = {};            ///< one number in the backend's memory that replaces config().lr
-  view<float const, Space> more_scale = {};     ///< one number in the backend's memory: a factor on gradient_scale
-  view<float const, Space> found_inf = {};      ///< one number in the backend's memory: not zero, and nothing changes
+  view<double const, Space> lr = {};         ///< one number in the backend's memory, in place of config().lr; unchecked
+  view<float const, Space> more_scale = {};  ///< one number in the backend's memory: a factor on gradient_scale
+  view<float const, Space> found_inf = {};   ///< one number in the backend's memory: not zero, and nothing changes
 };
 
 /// What happened so far.
@@ -67,13 +67,6 @@ class work_table {
   buffer<std::int32_t, Backend> of_tile_;
 };
 
-template <class T, class U, class Space>
-bool overlap(view<T, Space> a, view<U, Space> b) {
-  const auto from = [](auto v) { return reinterpret_cast<std::uintptr_t>(v.data()); };
-  const auto to = [&]<class E>(view<E, Space> v) { return from(v) + std::uintptr_t(v.size()) * sizeof(E); };
-  return a.size() > 0 && b.size() > 0 && from(a) < to(b) && from(b) < to(a);
-}
-
 }  // namespace detail
 
 template <template <class> class RuleOf, team_backend Backend, class Storage, class Support, class Types>
@@ -103,12 +96,12 @@ class element_optimizer {
         layout_(std::move(extent)),
         config_(c),
         storage_(detail::policy_or_default<Storage>(policies...)) {
-    static_assert(((detail::is_storage<Policies>::value || detail::is_support<Policies>::value ||
-                    detail::is_types<Policies>::value) &&
-                   ...),
+    static_assert(((std::is_same_v<Policies, Storage> || std::is_same_v<Policies, Support> ||
+                    std::is_same_v<Policies, Types>)&&...),
                   "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices) "
-                  "or types<>");
-    validate(config_);
+                  "or types<>, at most one of each, and that of the object's type");
+    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
+    validate_config(factors_);
     const Support chosen = detail::policy_or_default<Support>(policies...);
     std::vector<segment> whole, plain, blocks;
     support_traits::segments(chosen, layout_, whole);
@@ -143,9 +136,9 @@ class element_optimizer {
       }
     }
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
-    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
-    factors_there_ = buffer<detail::group_factors, Backend>(backend_, factors_);
+    factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
     rules_ = buffer<rule, Backend>(backend_, index_t(factors_.size()));
+    spans_.reserve(2 * layout_.tensors().size());
     xs_.resize(layout_.tensors().size());
     gs_.resize(layout_.tensors().size());
     xs_there_ = buffer<param*, Backend>(backend_, xs_);
@@ -166,8 +159,8 @@ class element_optimizer {
   /// The same for separate tensors, in the layout's order.
   void step(tensor_list<param, space> x, tensor_list<grad const, space> g) {
     auto const& tensors = layout_.tensors();
-    detail::require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
-    detail::require(g.size() == index_t(tensors.size()), "the count of gradient tensors", tensors.size(), g.size());
+    require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
+    require(g.size() == index_t(tensors.size()), "the count of gradient tensors", tensors.size(), g.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
       check(g[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
@@ -182,15 +175,18 @@ class element_optimizer {
   void set_group(group const& g) {
     for (std::size_t i = 0; i < factors_.size(); ++i) {
       if (layout_.groups()[i].name != g.name) continue;
-      detail::require(g.frozen == layout_.groups()[i].frozen, "group '" + g.name + "'", "frozen as constructed",
-                      "a change");
-      detail::require_range("a group's lr factor", g.lr, 0, 1e300, true);
-      detail::require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
-      factors_[i] = {g.lr, g.weight_decay};
+      std::vector<group_factors> now = factors_;
+      now[i] = {g.lr, g.weight_decay};
+      require(g.frozen == layout_.groups()[i].frozen, detail::text("group '", g.name, "'"), "frozen as constructed",
+              "a change");
+      require_range("a group's lr factor", g.lr, 0, 1e300, true);
+      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
+      validate_config(now);
+      factors_ = std::move(now);
       to_backend(backend_, factors_there_.view(), factors_);
       return;
     }
-    detail::refuse("a group", "one of the layout's groups", "'" + g.name + "'");
+    refuse("a group", "one of the layout's groups", detail::text("'", g.name, "'"));
   }
   /// Waits for the backend.
   step_report report() const {
@@ -198,6 +194,7 @@ class element_optimizer {
     return {c.step, c.skipped, c.norm};
   }
 
+  /// The views are good until the next step: on CPUs states move with the parameters' alignment.
   template <class Visitor>
   void visit_state(Visitor&& visit) {
     using doubles = view<double, space>;
@@ -234,10 +231,41 @@ class element_optimizer {
   static void check(view<T, space> v, char const* what, index_t n) {
     const bool gradient = std::is_const_v<T>;
     if (v.size() != n) [[unlikely]]
-      detail::refuse(std::string(gradient ? "gradient of " : "parameter ") + what, detail::text(n) + " elements",
-                     detail::text(v.size()));
+      refuse(std::string(gradient ? "gradient of " : "parameter ") + what, detail::text(n) + " elements",
+             detail::text(v.size()));
     if (!v.data() && n > 0) [[unlikely]]
-      detail::refuse(std::string(gradient ? "gradient of " : "parameter ") + what, "a pointer", "null");
+      refuse(std::string(gradient ? "gradient of " : "parameter ") + what, "a pointer", "null");
+  }
+  // As each group has it: the product of rate and decay has a limit.
+  void validate_config(std::vector<group_factors> const& factors) const {
+    for (group_factors const& f : factors) {
+      config_type c = config_;
+      c.lr *= f.lr;
+      if constexpr (requires { c.weight_decay; }) c.weight_decay *= f.weight_decay;
+      validate(c);
+    }
+  }
+  // Parameters share memory with nothing; gradients may share it with each other.
+  template <class X, class G>
+  void refuse_overlap(X const& x, G const& g) {
+    const auto interval = [](auto v, bool parameters) {
+      const auto p = reinterpret_cast<std::uintptr_t>(v.data());
+      return span{p, p + std::uintptr_t(v.size()) * sizeof(*v.data()), parameters};
+    };
+    spans_.clear();
+    for (tensor const& t : layout_.tensors()) {
+      spans_.push_back(interval(x(t), true));
+      spans_.push_back(interval(g(t), false));
+    }
+    std::erase_if(spans_, [](span const& s) { return s.begin == s.end; });
+    std::sort(spans_.begin(), spans_.end(), [](span const& a, span const& b) { return a.begin < b.begin; });
+    std::uintptr_t end = 0, end_of_parameters = 0;
+    for (span const& s : spans_) {
+      require(s.begin >= (s.parameters ? end : end_of_parameters), "parameters and gradients",
+              "memory of their own each", "an overlap");
+      end = std::max(end, s.end);
+      if (s.parameters) end_of_parameters = std::max(end_of_parameters, s.end);
+    }
   }
   void validate_options() const {
     using detail::require;
@@ -252,7 +280,7 @@ class element_optimizer {
   // x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>
   void step_on(X const& x, G const& g) {
-    validate(config_);
+    validate_config(factors_);
     validate_options();
     bool same = true;
     for (std::size_t i = 0; i < xs_.size(); ++i) {
@@ -260,10 +288,7 @@ class element_optimizer {
       same = same && xs_[i] == x(t).data() && gs_[i] == g(t).data();
     }
     if (!same) {
-      for (tensor const& a : layout_.tensors())
-        for (tensor const& b : layout_.tensors())
-          detail::require(!detail::overlap(x(a), g(b)), "parameters and gradients", "memory of their own each",
-                          "an overlap");
+      refuse_overlap(x, g);
       for (std::size_t i = 0; i < xs_.size(); ++i) {
         xs_[i] = x(layout_.tensors()[i]).data();
         gs_[i] = g(layout_.tensors()[i]).data();
@@ -277,7 +302,7 @@ class element_optimizer {
 
   // Moves the states to where they reach a line's boundary when the parameters do: an access that straddles two lines
   // costs up to a third of the bandwidth. Of several segments, the first counts: tensors usually begin alike.
-  void follow() {
+  void follow() requires(line > 0) {
     if (plain_.slots() == 0) return;
     segment const& s = plain_.first();
     const auto address = reinterpret_cast<std::uintptr_t>(xs_[std::size_t(s.tensor)] + s.inner);
@@ -317,7 +342,12 @@ class element_optimizer {
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   index_t shift_ = 0;  // of the cells in their buffers
-  std::vector<detail::group_factors> factors_;
+  std::vector<group_factors> factors_;
+  struct span {
+    std::uintptr_t begin, end;
+    bool parameters;
+  };
+  std::vector<span> spans_;  // of refuse_overlap, so that it does not allocate
   std::vector<param*> xs_;
   std::vector<grad const*> gs_;
   detail::work_table<Backend> measured_, plain_, blocks_;
@@ -326,7 +356,7 @@ class element_optimizer {
   buffer<std::uint8_t, Backend> codes_[states];
   buffer<float, Backend> scales_[states];
   buffer<control, Backend> control_;
-  buffer<detail::group_factors, Backend> factors_there_;
+  buffer<group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;
   buffer<double, Backend> sums_;
   buffer<param*, Backend> xs_there_;

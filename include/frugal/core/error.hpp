@@ -43,7 +43,17 @@ inline std::string text(double x) {  // six digits, without trailing zeros: 0.9,
   std::snprintf(s, sizeof s, "%g", x);
   return s;
 }
+/// Several in a row.
+template <class A, class B, class... More>
+std::string text(A const& a, B const& b, More const&... more) {
+  std::string s = text(a);
+  s += text(b);
+  ((s += text(more)), ...);
+  return s;
+}
+}  // namespace detail
 
+/// Throws invalid_argument with what it is about, what was expected and what was got.
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse(std::string const& what, std::string const& expected,
                                                           std::string const& got) {
   throw invalid_argument("frugal: " + what + ": expected " + expected + ", got " + got);
@@ -54,14 +64,18 @@ inline std::string text(double x) {  // six digits, without trailing zeros: 0.9,
 template <class What, class Expected, class Got>
 inline void require(bool ok, What const& what, Expected const& expected, Got const& got) {
   if (!ok) [[unlikely]]
-    refuse(text(what), text(expected), text(got));
+    refuse(detail::text(what), detail::text(expected), detail::text(got));
 }
 
 /// lo <= x < hi (or <= hi); a NaN is outside of every interval.
 inline void require_range(char const* what, double x, double lo, double hi, bool closed = false) {
   if (!(x >= lo && (closed ? x <= hi : x < hi))) [[unlikely]]
-    refuse(what, std::string("[").append(text(lo)) + ", " + text(hi) + (closed ? "]" : ")"), text(x));
+    refuse(what, detail::text("[", lo, ", ", hi, closed ? "]" : ")"), detail::text(x));
 }
+namespace detail {
+using v0::refuse;
+using v0::require;
+using v0::require_range;
 }  // namespace detail
 
 }  // namespace v0

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file A model as a list of tensors in one flat index space.
 #pragma once
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <vector>
@@ -48,9 +49,9 @@ class layout {
     auto d = std::make_shared<data>();
     d->groups.push_back({"default"});
     for (group& g : groups) {
-      detail::require(find_group(*d, g.name) < 0, "group '" + g.name + "'", "a name of its own", "a second one");
-      detail::require_range("a group's lr factor", g.lr, 0, 1e300, true);
-      detail::require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
+      require(find_group(*d, g.name) < 0, detail::text("group '", g.name, "'"), "a name of its own", "a second one");
+      require_range("a group's lr factor", g.lr, 0, 1e300, true);
+      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
       d->groups.push_back(std::move(g));
     }
     fnv1a hash;
@@ -59,20 +60,25 @@ class layout {
       index_t size = 1;
       hash.add(s.name).add(std::uint64_t(s.shape.size()));
       for (index_t extent : s.shape) {
-        detail::require(extent >= 0, "an extent of tensor '" + s.name + "'", ">= 0", extent);
-        detail::require(extent == 0 || size <= max_size / extent, "the size of tensor '" + s.name + "'", "at most 2^60",
-                        "more");
+        require(extent >= 0, detail::text("an extent of tensor '", s.name, "'"), ">= 0", extent);
+        require(extent == 0 || size <= max_size / extent, detail::text("the size of tensor '", s.name, "'"),
+                "at most 2^60", "more");
         size *= extent;
         hash.add(std::uint64_t(extent));
       }
-      detail::require(d->size <= max_size - size, "the size of the model", "at most 2^60", "more");
+      require(d->size <= max_size - size, "the size of the model", "at most 2^60", "more");
       const int g = s.group.empty() ? 0 : find_group(*d, s.group);
-      detail::require(g >= 0, "the group of tensor '" + s.name + "'", "one of the layout's groups",
-                      "'" + s.group + "'");
+      require(g >= 0, detail::text("the group of tensor '", s.name, "'"), "one of the layout's groups",
+              detail::text("'", s.group, "'"));
       d->tensors.push_back({s.name, s.shape, size, d->size, address, std::int32_t(g)});
       d->size += size;
       address += (std::uint64_t(size) + 127) / 128 * 128;
     }
+    std::vector<std::string> names;
+    for (tensor const& t : d->tensors) names.push_back(t.name);
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice != names.end()) refuse(detail::text("tensor '", *twice, "'"), "a name of its own", "a second one");
     d->hash = hash.value();
     data_ = std::move(d);
   }

@@ -27,13 +27,6 @@ struct first_of<Is, Default, First, Rest...> {
   using type =
       typename std::conditional_t<Is<First>::value, std::type_identity<First>, first_of<Is, Default, Rest...>>::type;
 };
-template <class... P>
-using storage_of = typename first_of<is_storage, full, P...>::type;
-template <class... P>
-using support_of = typename first_of<is_support, all, P...>::type;
-template <class... P>
-using types_of = typename first_of<is_types, types<>, P...>::type;
-
 template <class T>
 T policy_or_default() {
   return {};
@@ -45,5 +38,14 @@ T policy_or_default(First const& first, Rest const&... rest) {
 }
 
 }  // namespace detail
+
+/// The storage, the support and the types among some policies, or the defaults: for deduction guides.
+template <class... P>
+using storage_of = typename detail::first_of<detail::is_storage, full, P...>::type;
+template <class... P>
+using support_of = typename detail::first_of<detail::is_support, all, P...>::type;
+template <class... P>
+using types_of = typename detail::first_of<detail::is_types, types<>, P...>::type;
+
 }  // namespace v0
 }  // namespace frugal

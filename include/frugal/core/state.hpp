@@ -54,15 +54,18 @@ void restore_state(Object& object, snapshot const& s) {
   using detail::require;
   require(s.algorithm == object.algorithm(), "a saved state's algorithm and storage", object.algorithm(), s.algorithm);
   require(s.layout == object.state_layout(), "a saved state's layout", "the tensors and support of this object",
-          "others (hash " + std::to_string(s.layout) + ")");
+          detail::text("others (hash ", std::to_string(s.layout), ")"));
   std::size_t pieces = 0;
-  object.visit_state([&]<class T, class Space>(std::string_view name, role, view<T, Space> v) {
-    require(pieces < s.pieces.size(), "a saved state", "'" + std::string(name) + "'", "its end");
+  object.visit_state([&]<class T, class Space>(std::string_view name, role r, view<T, Space> v) {
+    require(pieces < s.pieces.size(), "a saved state", std::string(name), "its end");
     snapshot::piece const& p = s.pieces[pieces++];
     require(p.name == name, "a piece of a saved state", std::string(name), p.name);
-    require(p.type == type_name<T>(), "the type of '" + p.name + "' in a saved state", type_name<T>(), p.type);
+    require(p.role == r, detail::text("the role of '", p.name, "' in a saved state"), "that of this object's",
+            "another");
+    require(p.type == type_name<T>(), detail::text("the type of '", p.name, "' in a saved state"), type_name<T>(),
+            p.type);
     require(p.count == v.size() && p.bytes.size() == std::size_t(v.size()) * sizeof(T),
-            "the size of '" + p.name + "' in a saved state", v.size(), p.count);
+            detail::text("the size of '", p.name, "' in a saved state"), v.size(), p.count);
   });
   require(pieces == s.pieces.size(), "the count of pieces of a saved state", pieces, s.pieces.size());
   pieces = 0;

@@ -14,7 +14,8 @@ struct full {};
 struct bf16_state {};
 
 /// One byte an element and one float a block of 256: the dynamic code book, block-wise ("8-bit Optimizers via
-/// Block-wise Quantization", section 2). Tensors of fewer than `min_size` elements keep full states, as the paper's do.
+/// Block-wise Quantization", section 2). Tensors of fewer than `min_size` elements keep full states, as in the
+/// paper's released code.
 struct blockwise8 {
   static constexpr index_t block = 256;
   index_t min_size = 4096;
@@ -51,7 +52,7 @@ struct storage_traits<blockwise8, Compute> {
   static_assert(std::is_same_v<Compute, float>, "frugal: 8-bit states are for float and bf16 parameters");
   using cell = float;  // of the tensors below min_size
   static constexpr char const* name = "blockwise8";
-  static constexpr index_t alignment = blockwise8::block;
+  static constexpr index_t alignment = storage_traits<full, float>::alignment;
 };
 template <class S>
 concept storage = requires {

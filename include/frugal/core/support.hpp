@@ -105,8 +105,8 @@ struct support_traits<range> {
   static std::vector<cell> table(range const&, layout const&) { return {}; }
   static kernel bound(cell const*) { return {}; }
   static void segments(range const& r, layout const& l, std::vector<segment>& out) {
-    require(0 <= r.begin && r.begin <= r.end && r.end <= l.size(), "a range", "0 <= begin <= end <= " + text(l.size()),
-            "[" + text(r.begin) + ", " + text(r.end) + ")");
+    require(0 <= r.begin && r.begin <= r.end && r.end <= l.size(), "a range", text("0 <= begin <= end <= ", l.size()),
+            text("[", r.begin, ", ", r.end, ")"));
     for (std::size_t i = 0; i < l.tensors().size(); ++i) {
       tensor const& t = l.tensors()[i];
       const index_t from = t.offset > r.begin ? t.offset : r.begin;
@@ -145,8 +145,8 @@ struct support_traits<indices> {
   static void segments(indices const& list, layout const& l, std::vector<segment>& out) {
     index_t last = -1;
     for (index_t i : list.at) {
-      require(i > last && i < l.size(), "an index list", "strictly ascending coordinates below " + text(l.size()),
-              text(i) + " after " + text(last));
+      if (i <= last || i >= l.size())
+        refuse("an index list", text("strictly ascending coordinates below ", l.size()), text(i, " after ", last));
       last = i;
     }
     std::size_t k = 0;

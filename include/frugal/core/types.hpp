@@ -41,6 +41,8 @@ template <class Param = float, class Grad = Param>
 struct types {
   static_assert(std::is_same_v<Param, float> || std::is_same_v<Param, double> || std::is_same_v<Param, bf16>,
                 "frugal: parameters are float, double or bf16");
+  static_assert(std::is_same_v<Grad, float> || std::is_same_v<Grad, double> || std::is_same_v<Grad, bf16>,
+                "frugal: gradients are float, double or bf16");
   using param = Param;
   using grad = Grad;
   using compute = std::conditional_t<std::is_same_v<Param, double>, double, float>;

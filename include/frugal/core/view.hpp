@@ -51,8 +51,8 @@ class view {
         "frugal: this object lives on a device, and a host container cannot be its argument: copy the data to the "
         "device and pass a buffer's view(), or name your device pointer with {pointer, size}");
     if constexpr (detail::strided<R>)
-      detail::require(n_ == 0 || (r.innerStride() == 1 && (r.outerSize() == 1 || r.outerStride() == r.innerSize())),
-                      "an Eigen map or block", "contiguous elements", "a stride");
+      require(n_ == 0 || (r.innerStride() == 1 && (r.outerSize() == 1 || r.outerStride() == r.innerSize())),
+              "an Eigen map or block", "contiguous elements", "a stride");
   }
 
   T* data() const { return p_; }

@@ -34,8 +34,7 @@ class adam : public element_optimizer<adam_rule, Backend, Storage, Support, Type
   using element_optimizer<adam_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-adam(B, layout, adam_config, P...)
-    -> adam<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+adam(B, layout, adam_config, P...) -> adam<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
 template <class B>
 adam(B, layout) -> adam<B>;
 

@@ -21,7 +21,7 @@ struct adamw_config {
 };
 inline void validate(adamw_config const& c) {
   detail::validate_moments(c);
-  detail::require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
+  require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
 }
 
 template <class T>
@@ -36,8 +36,7 @@ class adamw : public element_optimizer<adamw_rule, Backend, Storage, Support, Ty
   using element_optimizer<adamw_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-adamw(B, layout, adamw_config, P...)
-    -> adamw<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+adamw(B, layout, adamw_config, P...) -> adamw<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
 template <class B>
 adamw(B, layout) -> adamw<B>;
 

@@ -12,7 +12,7 @@
 namespace frugal {
 inline namespace v0 {
 
-/// Defaults of the paper's program. Rule of thumb: 3 to 10 times less lr and more weight_decay than AdamW.
+/// Defaults of the authors' program. Rule of thumb: 3 to 10 times less lr and more weight_decay than AdamW.
 struct lion_config {
   double lr = 1e-4;         ///< learning rate, >= 0
   double beta1 = 0.9;       ///< interpolation of the update, [0, 1)
@@ -20,11 +20,11 @@ struct lion_config {
   double weight_decay = 0;  ///< decoupled; >= 0, and lr weight_decay <= 1
 };
 inline void validate(lion_config const& c) {
-  detail::require_range("lr", c.lr, 0, 1e30, true);
-  detail::require_range("beta1", c.beta1, 0, 1);
-  detail::require_range("beta2", c.beta2, 0, 1);
-  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
-  detail::require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
+  require_range("lr", c.lr, 0, 1e30, true);
+  require_range("beta1", c.beta1, 0, 1);
+  require_range("beta2", c.beta2, 0, 1);
+  require_range("weight_decay", c.weight_decay, 0, 1e30, true);
+  require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
 }
 
 template <class T>
@@ -38,7 +38,7 @@ struct lion_rule {
   };
   T lr, beta1, rest1, beta2, rest2, shrink;
 
-  FRUGAL_FN lion_rule(config const& c, detail::group_factors const& g, clock const&)
+  FRUGAL_FN lion_rule(config const& c, group_factors const& g, clock const&)
       : beta1(T(c.beta1)), rest1(T(1 - c.beta1)), beta2(T(c.beta2)), rest2(T(1 - c.beta2)) {
     const exact rate = exact(c.lr) * exact(g.lr);
     lr = T(rate.v[0]);
@@ -57,8 +57,7 @@ class lion : public element_optimizer<lion_rule, Backend, Storage, Support, Type
   using element_optimizer<lion_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-lion(B, layout, lion_config, P...)
-    -> lion<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+lion(B, layout, lion_config, P...) -> lion<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
 template <class B>
 lion(B, layout) -> lion<B>;
 

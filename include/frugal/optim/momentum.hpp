@@ -19,10 +19,10 @@ struct momentum_config {
   bool nesterov = false;
 };
 inline void validate(momentum_config const& c) {
-  detail::require_range("lr", c.lr, 0, 1e30, true);
-  detail::require_range("momentum", c.momentum, 0, 1);
-  detail::require_range("weight_decay", c.weight_decay, 0, 1e30, true);
-  detail::require(!c.nesterov || c.momentum > 0, "momentum with nesterov", "> 0", c.momentum);
+  require_range("lr", c.lr, 0, 1e30, true);
+  require_range("momentum", c.momentum, 0, 1);
+  require_range("weight_decay", c.weight_decay, 0, 1e30, true);
+  require(!c.nesterov || c.momentum > 0, "momentum with nesterov", "> 0", c.momentum);
 }
 
 template <class T>
@@ -37,7 +37,7 @@ struct momentum_rule {
   T lr, mu, decay;
   T of_gradient, of_momentum;  // the step's direction: (0, 1) or, after Nesterov, (1, mu)
 
-  FRUGAL_FN momentum_rule(config const& c, detail::group_factors const& g, clock const&)
+  FRUGAL_FN momentum_rule(config const& c, group_factors const& g, clock const&)
       : lr(T((exact(c.lr) * exact(g.lr)).v[0])),
         mu(T(c.momentum)),
         decay(T((exact(c.weight_decay) * exact(g.weight_decay)).v[0])),
@@ -57,8 +57,7 @@ class momentum : public element_optimizer<momentum_rule, Backend, Storage, Suppo
   using element_optimizer<momentum_rule, Backend, Storage, Support, Types>::element_optimizer;
 };
 template <class B, class... P>
-momentum(B, layout, momentum_config, P...)
-    -> momentum<B, detail::storage_of<P...>, detail::support_of<P...>, detail::types_of<P...>>;
+momentum(B, layout, momentum_config, P...) -> momentum<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
 template <class B>
 momentum(B, layout) -> momentum<B>;
 
