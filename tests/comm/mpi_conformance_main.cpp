@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The conformance suite over MPI, with and without a thread for the calls beside the caller. Rank 0 also runs it on
+// loopback with as many ranks: the digests must be equal. With an argument, the program fails in that way instead.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <frugal/comm/loopback.hpp>
+#include <frugal/comm/mpi.hpp>
+
+#include "conformance.hpp"
+
+namespace {
+
+std::uint64_t on_loopback(int ranks) {
+  std::uint64_t digest = 0;
+  frugal::run_loopback(ranks, [&](frugal::loopback_comm& comm) {
+    const auto d = frugal_test::conformance(comm).run();
+    if (comm.rank() == 0) digest = d;
+  });
+  return digest;
+}
+
+void conform(frugal::mpi_comm& world, bool thread) {
+  frugal::mpi_comm comm(MPI_COMM_WORLD, frugal::mpi_options{.timeout = 60, .progress_thread = thread});
+  int level = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&level);
+  if (comm.overlaps() != (thread && level == MPI_THREAD_MULTIPLE))
+    throw std::runtime_error("overlaps() says something else than MPI");
+  frugal_test::conformance test(comm);
+  const std::uint64_t digest = test.run();
+  if (world.rank() == 0) {
+    const std::uint64_t expected = on_loopback(world.size());
+    std::printf("%d ranks, calls beside the caller %s: %lld comparisons, digest %016llx, on loopback %016llx\n",
+                world.size(), comm.overlaps() ? "on a thread" : "in wait()", static_cast<long long>(test.checked()),
+                static_cast<unsigned long long>(digest), static_cast<unsigned long long>(expected));
+    if (digest != expected) throw std::runtime_error("MPI and loopback give different bits");
+  }
+}
+
+// A rank's way to fail; the others wait for it.
+void fail(frugal::mpi_comm& world, std::string const& how) {
+  const frugal::serial_backend cpu;
+  world.barrier(cpu);
+  const bool last = world.rank() == world.size() - 1;
+  auto pending = world.all_reduce_async(cpu, std::vector<float>(100000));
+  if (how == "throw" && last) throw std::runtime_error("thrown on purpose");
+  if (how == "kill" && last) raise(SIGKILL);
+  if (how == "mismatch") world.all_reduce(cpu, std::vector<float>(last ? 100001 : 100000));
+  if (how == "timeout" && last) sleep(30);
+  world.barrier(cpu);
+  pending.wait();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string how = argc > 1 ? argv[1] : "";
+  const frugal::mpi_options options{.timeout = how == "timeout" ? 1.0 : 0.0};
+  return frugal::run_mpi(
+      argc, argv,
+      [&](frugal::mpi_comm& world) {
+        if (!how.empty()) return fail(world, how);
+        conform(world, true);
+        conform(world, false);
+      },
+      options);
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// The 8-bit code book: every path that decodes or encodes gives the golden values and codes.
+#include <frugal/core/dynamic_code.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include "support/backends.hpp"
+#include "support/golden.hpp"
+
+namespace {
+using namespace frugal_test;
+using frugal::index_t;
+using codes = std::vector<std::uint8_t>;
+using floats = std::vector<float>;
+
+using lane1 = frugal::lanes<float, 1>;
+using lane4 = frugal::lanes<float, 4>;
+using packed = frugal::cpu_value<frugal::native_isa, float>;
+
+std::vector<golden_case> const& golden() {
+  static const auto all = read_golden("blockwise8.txt");
+  return all;
+}
+floats book(bool is_signed) { return golden().at(0).numbers<float>(is_signed ? "signed" : "unsigned"); }
+
+// Calls f(signed as a type, the book) for both books.
+template <class F>
+void for_books(F const& f) {
+  f(std::true_type{}, book(true));
+  f(std::false_type{}, book(false));
+}
+
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
+template <bool Signed, class V>
+floats decode_all() {
+  codes c(256);
+  floats out(256);
+  for (std::size_t k = 0; k < 256; ++k) c[k] = std::uint8_t(k);
+  for (std::size_t k = 0; k < 256; k += V::width)
+    frugal::dynamic_code<Signed>::template decode<V>(V::integer::load(&c[k])).store(&out[k]);
+  return out;
+}
+template <bool Signed, class V>
+codes encode(floats const& s, float inverse) {
+  floats padded = s;
+  padded.resize((s.size() + 15) / 16 * 16);
+  codes out(padded.size());
+  for (std::size_t k = 0; k < padded.size(); k += V::width)
+    frugal::dynamic_code<Signed>::encode(V::load(&padded[k]), V(inverse)).store(&out[k]);
+  out.resize(s.size());
+  return out;
+}
+
+TEST(dynamic_code, books) {
+  for_books([](auto sign, floats const& want) {
+    EXPECT_TRUE(same_bits(want, decode_all<sign, lane1>()));
+    EXPECT_TRUE(same_bits(want, decode_all<sign, lane4>()));
+    EXPECT_TRUE(same_bits(want, decode_all<sign, packed>()));
+    for (std::size_t k = 1; k < 256; ++k) EXPECT_LT(want[k - 1], want[k]);
+    EXPECT_EQ(want[frugal::dynamic_code<sign>::zero], 0);
+  });
+}
+
+// Between, at and next to all entries and all points halfway, against a search in exact arithmetic: differences of
+// floats that are near each other are exact in double.
+TEST(dynamic_code, nearest_entry_everywhere) {
+  for_books([](auto sign, floats const& entries) {
+    floats y;
+    const auto around = [&](float x) {
+      for (int k = -3; k <= 3; ++k) {
+        float near = x;
+        for (int i = 0; i < std::abs(k); ++i) near = std::nextafter(near, k < 0 ? -10.f : 10.f);
+        y.push_back(near);
+      }
+    };
+    for (std::size_t k = 0; k < 256; ++k) {
+      around(entries[k]);
+      if (k > 0) around(float((double(entries[k - 1]) + double(entries[k])) / 2));
+    }
+    dice d(4);
+    for (int k = 0; k < 20000; ++k) y.push_back(float((k % 2 ? 1 : -1) * std::exp(d.between(-20, 0.1))));
+    codes want;
+    for (float x : y) {
+      const auto upper = std::size_t(std::lower_bound(entries.begin(), entries.end(), x) - entries.begin());
+      std::size_t code = std::min<std::size_t>(upper, 255);
+      if (upper > 0 && upper < 256) {
+        const double below = double(x) - entries[upper - 1], above = double(entries[upper]) - x;
+        code = below < above || (below == above && upper % 2 == 1) ? upper - 1 : upper;
+      }
+      if (sign && x < 0) code = std::min<std::size_t>(code, 126);  // a negative never becomes zero
+      want.push_back(std::uint8_t(code));
+    }
+    EXPECT_TRUE(same_bits(want, encode<sign, lane1>(y, 1)));
+    EXPECT_TRUE(same_bits(want, encode<sign, lane4>(y, 1)));
+    EXPECT_TRUE(same_bits(want, encode<sign, packed>(y, 1)));
+  });
+}
+
+// ---- blocks
+// ---------------------------------------------------------------------------------------------------------- Blocks of
+// 256 floats through a team: absmax, codes, values again.
+template <bool Signed>
+struct quantise {
+  static constexpr unsigned team_threads = 64;
+  static constexpr int scratch_bytes = 256 * sizeof(float) + 64 * sizeof(std::int32_t);
+  float const* s;
+  std::uint8_t* code;
+  float *scale, *back;
+  index_t blocks;
+
+  struct fetch {
+    float const* from;
+    float* to;
+    bool aligned(int) const { return false; }
+    template <class Chunk>
+    void operator()(Chunk c) const {
+      c.store(to, c.load(from));
+    }
+  };
+  index_t teams() const { return blocks; }
+  template <class Team>
+  void operator()(Team const& team) const {
+    using book = frugal::dynamic_code<Signed>;
+    float* tile = team.template scratch<float>();
+    const index_t at = 256 * team.rank();
+    team.template for_values<float>(256, fetch{s + at, tile});
+    const float peak = team.peak(tile, reinterpret_cast<std::int32_t*>(tile + 256));
+    team.encode(book{}, tile, frugal::detail::inverse_of(peak), code + at);
+    team.decode(book{}, code + at, peak, back + at);
+    if (team.lane() == 0) scale[team.rank()] = peak;
+  }
+};
+
+struct quantised {
+  codes code;
+  floats scale, value;
+};
+testing::AssertionResult same_bits(quantised const& a, quantised const& b) {
+  using frugal_test::same_bits;
+  for (const auto& same : {same_bits(a.code, b.code), same_bits(a.scale, b.scale), same_bits(a.value, b.value)})
+    if (!same) return same;
+  return testing::AssertionSuccess();
+}
+
+template <bool Signed, class Backend>
+quantised through_team(Backend const& b, floats const& s) {
+  const index_t n = index_t(s.size() + 255) / 256;
+  floats padded = s;
+  padded.resize(std::size_t(256 * n));
+  const there<float, Backend> from(b, padded);
+  const there<std::uint8_t, Backend> code(b, codes(padded.size()));
+  const there<float, Backend> scale(b, floats(std::size_t(n))), back(b, floats(padded.size()));
+  b.for_teams(quantise<Signed>{from.all().data(), code.all().data(), scale.all().data(), back.all().data(), n});
+  return {code.get(), scale.get(), back.get()};
+}
+
+TEST(dynamic_code, golden_blocks) {
+  int count = 0;
+  for (golden_case const& c : golden()) {
+    if (c.name == "books") continue;
+    SCOPED_TRACE(c.name);
+    ++count;
+    const auto s = c.numbers<float>("s");
+    const auto want = c.codes("codes");
+    const auto absmax = c.number<float>("absmax");
+    const auto check = [&](auto sign) {
+      const float inverse = absmax >= 0x1p-126f ? 1 / absmax : 0;
+      EXPECT_TRUE(same_bits(want, encode<sign, lane1>(s, inverse)));
+      EXPECT_TRUE(same_bits(want, encode<sign, lane4>(s, inverse)));
+      EXPECT_TRUE(same_bits(want, encode<sign, packed>(s, inverse)));
+      quantised q = same_on_every_backend([&](auto const& b) { return through_team<sign>(b, s); });
+      EXPECT_TRUE(same_bits(floats{absmax}, q.scale));
+      floats values;
+      for (std::uint8_t k : want) values.push_back(book(sign)[k] * absmax);
+      const codes tail(q.code.begin() + index_t(s.size()), q.code.end());
+      EXPECT_TRUE(same_bits(codes(tail.size(), frugal::dynamic_code<sign>::zero), tail)) << "what is not there is zero";
+      q.code.resize(s.size());
+      q.value.resize(s.size());
+      EXPECT_TRUE(same_bits(want, q.code));
+      EXPECT_TRUE(same_bits(values, q.value));
+    };
+    if (c.words("book").at(0) == "signed") check(std::true_type{});
+    else check(std::false_type{});
+  }
+  EXPECT_GE(count, 35);
+}
+
+// Data of very different sizes, many blocks.
+floats many_blocks(bool is_signed) {
+  floats s = numbers(64 * 256, 3);
+  dice d(6);
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    s[i] *= float(std::exp(d.between(-18, 0)));
+    if (!is_signed) s[i] = std::abs(s[i]);
+  }
+  return s;
+}
+
+TEST(dynamic_code, many_blocks_on_every_backend) {
+  for_books([](auto sign, floats const& entries) {
+    const floats s = many_blocks(sign);
+    const quantised q = same_on_every_backend([&](auto const& b) { return through_team<sign>(b, s); });
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      const float absmax = q.scale[i / 256];
+      ASSERT_EQ(q.code[i], (encode<sign, lane1>({s[i]}, 1 / absmax)[0])) << i;
+      ASSERT_EQ(q.value[i], entries[q.code[i]] * absmax) << i;
+    }
+  });
+}
+
+TEST(dynamic_code, codes_survive_their_values) {
+  for_books([](auto sign, floats const& entries) {
+    for (float absmax : {1.f, 0.3f, 1e-30f, 7e12f, 3e38f}) {
+      floats s = entries;
+      for (float& x : s) x *= absmax;
+      const quantised q = through_team<sign>(frugal::serial_backend{}, s);
+      ASSERT_EQ(q.scale[0], absmax);
+      for (std::size_t k = 0; k < 256; ++k) EXPECT_EQ(q.code[k], k) << absmax;
+      EXPECT_TRUE(same_bits(s, q.value)) << absmax;
+    }
+  });
+}
+
+TEST(dynamic_code, powers_of_two_scale_through) {
+  for_books([](auto sign, floats const&) {
+    floats s = many_blocks(sign);
+    const quantised before = through_team<sign>(frugal::serial_backend{}, s);
+    for (float& x : s) x *= 0x1p-40f;
+    const quantised after = through_team<sign>(frugal::serial_backend{}, s);
+    EXPECT_TRUE(same_bits(before.code, after.code));
+    for (std::size_t i = 0; i < s.size(); ++i) ASSERT_EQ(after.value[i], before.value[i] * 0x1p-40f);
+  });
+}
+
+TEST(dynamic_code, blocks_do_not_know_each_other) {
+  for_books([](auto sign, floats const&) {
+    floats s = many_blocks(sign);
+    const quantised before = through_team<sign>(frugal::serial_backend{}, s);
+    s[5 * 256 + 17] = 1e6f;
+    const quantised after = through_team<sign>(frugal::serial_backend{}, s);
+    for (std::size_t i = 0; i < s.size(); ++i)
+      if (i / 256 != 5) ASSERT_EQ(before.code[i], after.code[i]) << i;
+    EXPECT_NE(before.code, after.code);
+  });
+}
+
+TEST(dynamic_code, errors_are_half_a_gap) {
+  for_books([](auto sign, floats const& entries) {
+    const floats s = many_blocks(sign);
+    const quantised q = through_team<sign>(frugal::serial_backend{}, s);
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      const std::size_t k = q.code[i];
+      const double gap =
+          std::max(k > 0 ? double(entries[k]) - entries[k - 1] : 0, k < 255 ? double(entries[k + 1]) - entries[k] : 0);
+      const double end = k == 0 ? 0.0071 : 0;  // the signed book has no -1
+      ASSERT_LE(std::abs(double(s[i]) - q.value[i]), (std::max(gap / 2, end) + 2e-7) * q.scale[i]) << i;
+    }
+  });
+}
+
+TEST(dynamic_code, signs_are_kept) {
+  // Small negatives become the smallest negative entry, small positives zero.
+  const codes c = encode<true, lane4>({-1e-7f, -1e-30f, -1e-45f, 1e-7f, 1e-30f, -0.f, 0.f, 2.75e-7f}, 1);
+  EXPECT_EQ(c, (codes{126, 126, 126, 127, 127, 127, 127, 127}));
+  EXPECT_EQ((encode<true, lane1>({-1e-30f}, 0)), codes{126}) << "also where all values are tiny";
+}
+
+// Where normally distributed numbers go: mean relative errors below 2 %.
+TEST(dynamic_code, mean_error_of_normal_numbers) {
+  dice d(8);
+  floats s, squares;
+  for (int i = 0; i < 65536; ++i) {
+    s.push_back(float(d.normal()));
+    squares.push_back(s.back() * s.back());
+  }
+  const auto error = [](floats const& x, quantised const& q) {
+    double sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] == 0 ? 0 : std::abs((double(x[i]) - q.value[i]) / x[i]);
+    return sum / double(x.size());
+  };
+  EXPECT_LT(error(s, through_team<true>(frugal::serial_backend{}, s)), 0.02);
+  EXPECT_LT(error(squares, through_team<false>(frugal::serial_backend{}, squares)), 0.02);
+}
+
+}  // namespace
