@@ -94,6 +94,7 @@ struct elements {
 };
 template <bool Square, class Backend, class T>
 double sum_elements(Backend const& b, T const* p, index_t n) {
+  require(n >= 0, "a vector to be summed", "a size >= 0", n);
   require(p || n == 0, "a vector to be summed", "a pointer", "null");
   const one_segment w(n);
   using compute = typename types<T>::compute;
