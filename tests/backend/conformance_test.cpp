@@ -35,7 +35,7 @@ struct twice_plus_one {
   FRUGAL_FN bound bind(frugal::segment const& s) const { return {x + s.slot, active}; }
 };
 struct count_teams {
-  static constexpr unsigned team_threads = 64;
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 64;
   index_t n;
   float* visits;

@@ -17,7 +17,7 @@ using buffer = frugal::buffer<T, emulated_backend>;
 
 // Kernels that the library would not have: what a team does is its rank and lane, and whether it waits.
 struct order_of_teams {
-  static constexpr unsigned team_threads = 64;
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 8;
   index_t n;
   std::vector<index_t>* seen;
@@ -28,7 +28,7 @@ struct order_of_teams {
   }
 };
 struct order_of_lanes {
-  static constexpr unsigned team_threads = 64;
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 8;
   bool divergent;
   std::vector<unsigned>* seen;
@@ -42,7 +42,7 @@ struct order_of_lanes {
 };
 // Each lane leaves a number and reads its neighbour's, with the barrier between or without.
 struct neighbours {
-  static constexpr unsigned team_threads = 64;
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 64 * 4;
   bool barrier;
   float* out;

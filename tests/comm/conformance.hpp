@@ -26,7 +26,8 @@ std::vector<T> input(int rank, index_t n, std::uint64_t seed) {
     std::uint64_t z = s += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    if constexpr (std::is_floating_point_v<T>) v = T(std::ldexp(double(std::int64_t(z)), int(z % 24) - 70));
+    if constexpr (std::is_floating_point_v<T>)
+      v = T(double(std::int64_t(z)) / double(std::uint64_t(1) << (40 + z % 24)));
     else v = T(z ^ (z >> 31));
   }
   return x;

@@ -270,6 +270,15 @@ TEST(loopback, a_rank_that_throws_ends_the_run) {
     EXPECT_THROW(std::rethrow_if_nested(e), std::out_of_range);
   }
   EXPECT_CONTAINS(error_of(2, [](loopback_comm&) { throw 5; }), "rank 0");
+  const auto second = [](loopback_comm& comm) {
+    if (comm.rank() == 1) throw std::runtime_error("the first");
+    try {
+      comm.barrier(cpu);
+    } catch (...) {
+      throw std::runtime_error("a consequence");
+    }
+  };
+  EXPECT_EQ(error_of(2, second), "frugal: rank 1: the first");
   EXPECT_EQ(error_of(2, [](loopback_comm& comm) { comm.rank() == 1 ? comm.abort("enough") : comm.barrier(cpu); }),
             "frugal: rank 1: enough");
 }
@@ -299,6 +308,10 @@ TEST(loopback, ranks_that_disagree_get_an_error) {
                   "disagree");
   EXPECT_CONTAINS(with([](c& k) { k.barrier(cpu); }, [](c& k) { k.all_reduce(cpu, std::vector<float>(1)); }),
                   "barrier");
+  const std::vector<frugal::index_t> none(2);
+  std::vector<std::uint8_t> empty;
+  EXPECT_CONTAINS(with([](c& k) { k.barrier(cpu); }, [&](c& k) { k.all_to_all(cpu, empty, none, empty, none); }),
+                  "all_to_all number 0 of 0 uint8 (0 bytes)");
   EXPECT_CONTAINS(with([](c& k) { k.barrier(cpu), k.barrier(cpu); },
                        [&](c& k) { k.barrier(cpu), k.all_gather(cpu, x, std::vector<float>(20)); }),
                   "barrier number 1");
@@ -347,6 +360,16 @@ TEST(loopback, a_rank_fails_and_the_others_may_go_on) {
   EXPECT_CONTAINS(error_of(
                       3, [](loopback_comm& comm) { comm.compute(3), comm.barrier(cpu); }, o),
                   "rank 1 failed at 2.5");
+  // Those that wait for it already are told when it fails.
+  run_loopback(
+      3,
+      [](loopback_comm& comm) {
+        std::vector<float> x(1);
+        if (comm.rank() == 1) return comm.compute(9);
+        EXPECT_THROW(comm.rank() == 0 ? comm.receive(cpu, x, 1) : comm.send(cpu, x, 1), comm_error);
+        EXPECT_EQ(comm.now(), 2.5);
+      },
+      o);
   // One that waits for a message fails, too; and one that has returned does not.
   const auto waiting = run_loopback(
       3,
@@ -370,7 +393,9 @@ TEST(loopback, options_are_checked) {
   EXPECT_THROW(run_loopback(2, nothing, {.speed = {1}}), frugal::invalid_argument);
   EXPECT_THROW(run_loopback(2, nothing, {.speed = {1, 0}}), frugal::invalid_argument);
   EXPECT_THROW(run_loopback(2, nothing, {.failures = {{2, 1}}}), frugal::invalid_argument);
+  EXPECT_THROW(run_loopback(2, nothing, {.failures = {{1, std::nan("")}}}), frugal::invalid_argument);
   EXPECT_CONTAINS(error_of(1, [](loopback_comm& comm) { comm.compute(-1); }), "a time to compute");
+  EXPECT_CONTAINS(error_of(1, [](loopback_comm& comm) { comm.compute(INFINITY); }), "a time to compute");
 }
 
 TEST(loopback, many_ranks) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The conformance suite over MPI, with and without a thread for the calls beside the caller. Rank 0 also runs it on
-// loopback with as many ranks: the digests must be equal. With an argument, the program fails in that way instead.
+// The conformance suite over MPI, with and without a thread for the calls beside the caller, and with messages in
+// pieces. Rank 0 also runs it on loopback with as many ranks: the digests must be equal. With an argument, the program
+// fails in that way instead.
 #include <unistd.h>
 
 #include <csignal>
@@ -12,6 +13,8 @@
 
 namespace {
 
+namespace op = frugal::op;
+
 std::uint64_t on_loopback(int ranks) {
   std::uint64_t digest = 0;
   frugal::run_loopback(ranks, [&](frugal::loopback_comm& comm) {
@@ -21,11 +24,11 @@ std::uint64_t on_loopback(int ranks) {
   return digest;
 }
 
-void conform(frugal::mpi_comm& world, bool thread) {
-  frugal::mpi_comm comm(MPI_COMM_WORLD, frugal::mpi_options{.timeout = 60, .progress_thread = thread});
+void conform(frugal::mpi_comm& world, frugal::mpi_options const& options) {
+  frugal::mpi_comm comm(MPI_COMM_WORLD, options);
   int level = MPI_THREAD_SINGLE;
   MPI_Query_thread(&level);
-  if (comm.overlaps() != (thread && level == MPI_THREAD_MULTIPLE))
+  if (comm.overlaps() != (options.progress_thread && level == MPI_THREAD_MULTIPLE))
     throw std::runtime_error("overlaps() says something else than MPI");
   frugal_test::conformance test(comm);
   const std::uint64_t digest = test.run();
@@ -47,6 +50,8 @@ void fail(frugal::mpi_comm& world, std::string const& how) {
   if (how == "throw" && last) throw std::runtime_error("thrown on purpose");
   if (how == "kill" && last) raise(SIGKILL);
   if (how == "mismatch") world.all_reduce(cpu, std::vector<float>(last ? 100001 : 100000));
+  if (how == "mismatch_any_order")
+    world.all_reduce(cpu, std::vector<float>(last ? 100001 : 100000), op::sum{}, frugal::any_order);
   if (how == "timeout" && last) sleep(30);
   world.barrier(cpu);
   pending.wait();
@@ -61,8 +66,8 @@ int main(int argc, char** argv) {
       argc, argv,
       [&](frugal::mpi_comm& world) {
         if (!how.empty()) return fail(world, how);
-        conform(world, true);
-        conform(world, false);
+        conform(world, {.timeout = 60});
+        conform(world, {.timeout = 60, .progress_thread = false, .longest = 10007});
       },
       options);
 }

@@ -137,8 +137,9 @@ struct quantised {
   codes code;
   floats scale, value;
   friend testing::AssertionResult same_bits(quantised const& a, quantised const& b) {
-    const auto code = frugal_test::same_bits(a.code, b.code), scale = frugal_test::same_bits(a.scale, b.scale);
-    return !code ? code : !scale ? scale : frugal_test::same_bits(a.value, b.value);
+    if (const auto same = frugal_test::same_bits(a.code, b.code); !same) return same;
+    if (const auto same = frugal_test::same_bits(a.scale, b.scale); !same) return same;
+    return frugal_test::same_bits(a.value, b.value);
   }
 };
 

@@ -48,7 +48,8 @@ outcome run(machine const& m, task const& k, stored s, any_support const& which)
       if (s == stored::full) return run_on(b, k, frugal::full{}, support);
       return run_on(b, k, frugal::blockwise8{.min_size = 1}, support);
     };
-    if constexpr (!std::is_same_v<Support, frugal::all>)  // what all devices do with all coordinates is known
+    // A device's kernels for ranges are those for all coordinates, and tested with every optimizer.
+    if constexpr (std::is_same_v<Support, frugal::mask> || std::is_same_v<Support, frugal::indices>)
       if (m.lanes > 0) return on(frugal::emulated_backend({.seed = m.seed, .lanes = m.lanes}));
     return on(frugal::serial_backend{});
   };

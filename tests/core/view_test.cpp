@@ -74,6 +74,7 @@ TEST(step, refuses_wrong_sizes_null_and_overlaps_and_changes_nothing) {
   const auto before = x;
   refused([&] { opt.step({x.data(), 99}, g); }, {"expected 100 elements", "got 99"});
   refused([&] { opt.step(x, {g.data(), 101}); }, {"gradient", "expected 100 elements", "got 101"});
+  refused([&] { opt.step({x.data(), -1}, g); }, {"expected 100 elements", "got -1"});
   refused([&] { opt.step({nullptr, 100}, g); }, {"expected a pointer", "got null"});
   refused([&] { opt.step(x, {nullptr, 100}); }, {"expected a pointer", "got null"});
   refused([&] { opt.step(x, x); }, {"overlap"});
@@ -132,6 +133,8 @@ TEST(step, refuses_hyper_parameters_out_of_range) {
   refuses<frugal::adam>(adam_config{}, &adam_config::beta2, {-0.1, 1.0, nan}, "beta2");
   refuses<frugal::adam>(adam_config{}, &adam_config::epsilon, {-1e-9, nan, inf}, "epsilon");
   refuses<frugal::adamw>(adamw_config{}, &adamw_config::beta1, {-0.1, 1.0, nan}, "beta1");
+  refuses<frugal::adamw>(adamw_config{}, &adamw_config::beta2, {-0.1, 1.0, nan}, "beta2");
+  refuses<frugal::adamw>(adamw_config{}, &adamw_config::epsilon, {-1e-9, nan, inf}, "epsilon");
   refuses<frugal::adamw>(adamw_config{.lr = 0.1}, &adamw_config::weight_decay, {10.1}, "lr * weight_decay");
   refuses<frugal::lion>(lion_config{}, &lion_config::beta1, {-0.1, 1.0, nan}, "beta1");
   refuses<frugal::lion>(lion_config{}, &lion_config::beta2, {-0.1, 1.0, nan}, "beta2");

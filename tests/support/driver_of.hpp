@@ -6,97 +6,95 @@
 
 namespace frugal_test {
 
-// Parameters and gradients in a backend's memory: the part of a driver that knows no optimizer.
+// Parameters and gradients in a backend's memory.
 template <class T, class Backend>
-class workplace : public driver<T> {
+class workplace {
  public:
   workplace(Backend const& b, frugal::layout const& l, std::vector<T> const& x0, arrangement a)
       : backend_(b), layout_(l) {
     place(x0, a);
   }
-  std::vector<T> x() const override {
+  void place(std::vector<T> const& x, arrangement a) {
+    std::vector<data> x_pieces, g_pieces;
+    xs_.clear();
+    gs_.clear();
+    const auto add = [&](frugal::index_t from, frugal::index_t size) {
+      x_pieces.emplace_back(backend_, std::vector<T>(x.begin() + from, x.begin() + from + size), a.x_offset);
+      g_pieces.emplace_back(backend_, std::vector<T>(std::size_t(size)), a.g_offset);
+      xs_.push_back(x_pieces.back().all());
+      gs_.push_back(g_pieces.back().constant());
+    };
+    if (!a.separate) add(0, layout_.size());
+    else
+      for (auto const& t : layout_.tensors()) add(t.offset, t.size);
+    separate_ = a.separate;
+    x_ = std::move(x_pieces);  // the old memory lives until the new one is there: the addresses differ
+    g_ = std::move(g_pieces);
+  }
+  std::vector<T> x() const {
     std::vector<T> all;
-    for (auto const& x : x_) {
-      const auto part = x.get();
+    for (data const& piece : x_) {
+      const auto part = piece.get();
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;
   }
-  void set_x(std::vector<T> const& x) override { scatter(x, x_); }
-  void rearrange(arrangement a) override { place(x(), a); }
-  long allocated() const override { return allocated_; }
+  void set_x(std::vector<T> const& x) { scatter(x, x_); }
+  void set_gradient(std::vector<T> const& g) { scatter(g, g_); }
+  // One step; returns how often it allocated.
+  template <class Optimizer>
+  long step(Optimizer& opt) const {
+    const long before = allocations;
+    if (separate_) opt.step(xs_, gs_);
+    else opt.step(xs_[0], gs_[0]);
+    return allocations - before;
+  }
 
- protected:
+ private:
   using data = there<T, Backend>;
   void scatter(std::vector<T> const& from, std::vector<data>& to) {
     auto begin = from.begin();
-    for (data& part : to) {
-      part.set(std::vector<T>(begin, begin + part.all().size()));
-      begin += part.all().size();
+    for (data& piece : to) {
+      piece.set(std::vector<T>(begin, begin + piece.all().size()));
+      begin += piece.all().size();
     }
   }
-  void place(std::vector<T> const& x, arrangement a) {
-    separate_ = a.separate;
-    std::vector<data> xs, gs;
-    xs_.clear();
-    gs_.clear();
-    const auto add = [&](frugal::index_t from, frugal::index_t size) {
-      xs.emplace_back(backend_, std::vector<T>(x.begin() + from, x.begin() + from + size), a.x_offset);
-      gs.emplace_back(backend_, std::vector<T>(std::size_t(size)), a.g_offset);
-      xs_.push_back(xs.back().all());
-      gs_.push_back(gs.back().constant());
-    };
-    if (!separate_) add(0, layout_.size());
-    else
-      for (auto const& t : layout_.tensors()) add(t.offset, t.size);
-    x_ = std::move(xs);  // the old memory lives until the new one is there: the addresses differ
-    g_ = std::move(gs);
-  }
-  template <class S>
-  frugal::view<S const, typename Backend::space> scalar(std::optional<S> value, std::optional<there<S, Backend>>& at) {
-    if (!value) return {};
-    at.emplace(backend_, std::vector<S>{*value});
-    return at->constant();
-  }
-  void fill(frugal::step_options<typename Backend::space>& o, switches const& s) {
-    o.gradient_scale = s.gradient_scale;
-    o.clip_norm = s.clip_norm;
-    o.skip_nonfinite = s.skip_nonfinite;
-    o.lr = scalar(s.lr, lr_);
-    o.more_scale = scalar(s.more_scale, more_scale_);
-    o.found_inf = scalar(s.found_inf, found_inf_);
-  }
-
   Backend backend_;
   frugal::layout layout_;
   bool separate_ = false;
-  long allocated_ = 0;
   std::vector<data> x_, g_;
   std::vector<typename data::view> xs_;
   std::vector<typename data::const_view> gs_;
-  std::optional<there<double, Backend>> lr_;
-  std::optional<there<float, Backend>> more_scale_, found_inf_;
 };
 
 template <class Optimizer, class Backend, class T>
-class driver_of final : public workplace<T, Backend> {
+class driver_of final : public driver<T> {
  public:
   template <class... Policies>
   driver_of(Backend const& b, frugal::layout const& l, std::vector<T> const& x0,
             typename Optimizer::config_type const& c, arrangement a, Policies const&... policies)
-      : workplace<T, Backend>(b, l, x0, a), optimizer_(b, l, c, policies...) {}
+      : backend_(b), place_(b, l, x0, a), optimizer_(b, l, c, policies...) {}
   void step(std::vector<T> const& gradient) override {
-    this->scatter(gradient, this->g_);
-    const long before = allocations;
-    if (this->separate_) optimizer_.step(this->xs_, this->gs_);
-    else optimizer_.step(this->xs_[0], this->gs_[0]);
-    this->allocated_ = allocations - before;
+    place_.set_gradient(gradient);
+    allocated_ = place_.step(optimizer_);
   }
+  std::vector<T> x() const override { return place_.x(); }
+  void set_x(std::vector<T> const& x) override { place_.set_x(x); }
+  void rearrange(arrangement a) override { place_.place(place_.x(), a); }
+  long allocated() const override { return allocated_; }
   frugal::snapshot save() override { return frugal::save_state(optimizer_); }
   void restore(frugal::snapshot const& s) override { frugal::restore_state(optimizer_, s); }
   double& lr() override { return optimizer_.config().lr; }
   double& weight_decay() override { return optimizer_.config().weight_decay; }
-  void set(switches const& s) override { this->fill(optimizer_.options(), s); }
+  void set(switches const& s) override {
+    auto& o = optimizer_.options();
+    o.gradient_scale = s.gradient_scale;
+    o.clip_norm = s.clip_norm;
+    o.skip_nonfinite = s.skip_nonfinite;
+    o.lr = number(s.lr, lr_);
+    o.more_scale = number(s.more_scale, more_scale_);
+    o.found_inf = number(s.found_inf, found_inf_);
+  }
   void set_group(frugal::group const& g) override { optimizer_.set_group(g); }
   frugal::step_report report() const override { return optimizer_.report(); }
   std::size_t state_bytes() const override { return optimizer_.state_bytes(); }
@@ -106,7 +104,18 @@ class driver_of final : public workplace<T, Backend> {
   }
 
  private:
+  template <class S>
+  frugal::view<S const, typename Backend::space> number(std::optional<S> value, std::optional<there<S, Backend>>& at) {
+    if (!value) return {};
+    at.emplace(backend_, std::vector<S>{*value});
+    return at->constant();
+  }
+  Backend backend_;
+  workplace<T, Backend> place_;
   Optimizer optimizer_;
+  long allocated_ = 0;
+  std::optional<there<double, Backend>> lr_;
+  std::optional<there<float, Backend>> more_scale_, found_inf_;
 };
 
 // An optimizer on a machine, with policies as the library takes them. `Subject` describes it: see optimizer_suite.hpp.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 
+#include "../core/buffer.hpp"
 #include "operations.hpp"
 
 namespace frugal {
@@ -50,7 +51,7 @@ class collectives {
   int rank() const { return transport_.rank(); }
   int size() const { return transport_.size(); }
 
-  // ---- messages ------------------------------------------------------------------------------------------------------
+  // ---- messages ----
   void put(int to, int tag, envelope head, void const* data, index_t bytes) {
     head.bytes = bytes;
     out_.push_back({to, tag, head, data});
@@ -75,12 +76,12 @@ class collectives {
   }
   template <comm_element T>
   envelope next(message_kind kind, index_t count, operation op = operation::none, int root = 0) {
-    envelope e;
-    e.kind = kind, e.type = type_of<T>, e.op = op, e.number = number_++, e.root = root, e.count = count;
+    envelope e = envelope::of<T>(kind);
+    e.op = op, e.number = number_++, e.root = root, e.count = count;
     return e;
   }
 
-  // ---- collectives ---------------------------------------------------------------------------------------------------
+  // ---- collectives ----
   /// Slice by slice; in each, every rank owns a part: it gets that part of the others, adds, and sends the sum to all.
   /// The parts of one slice travel together with the sums of the slice before.
   template <class Op, comm_element T>
@@ -238,7 +239,8 @@ class collectives {
     const std::size_t line = (std::size_t(n) * sizeof(T) + 63) / 64 * 64;
     auto* scratch = static_cast<std::byte*>(scratch_.of(line * std::size_t(size())));
     sources_.resize(std::size_t(size()));
-    for (int r = 0; r < size(); ++r) sources_[std::size_t(r)] = r == rank() ? static_cast<void const*>(own) : scratch + line * std::size_t(r);
+    for (int r = 0; r < size(); ++r)
+      sources_[std::size_t(r)] = r == rank() ? static_cast<void const*>(own) : scratch + line * std::size_t(r);
   }
   void* source(int r) const { return const_cast<void*>(sources_[std::size_t(r)]); }  // of another rank: scratch
   template <class Op, class T>

@@ -5,6 +5,8 @@
 /// the backend's stream. Collectives must be called by all ranks in the same order; what they compute is a function of
 /// the data and the number of ranks alone, so that all transports give the same bits.
 #pragma once
+#include <functional>
+
 #include "pending.hpp"
 
 namespace frugal {
@@ -12,17 +14,21 @@ inline namespace v0 {
 
 /// What a communicator is made of: a way to post a set of messages and to complete it, and to run something beside.
 template <class T>
-concept comm_transport = requires(T& t, typename T::workspace& w, typename T::task k) {
+concept comm_transport = requires(T& t, typename T::workspace& w, typename T::task k, std::function<void()> f,
+                                  std::vector<detail::outgoing> const& out, std::vector<detail::incoming> const& in,
+                                  std::vector<int> const& members, std::uint64_t number, std::string const& text) {
   { T::name } -> std::convertible_to<char const*>;
   { t.rank() } -> std::same_as<int>;
   { t.size() } -> std::same_as<int>;
+  t.exchange(out, in, w);
+  { t.subgroup(members, number) } -> std::same_as<T>;
+  t.abort(text);
+  { t.now() } -> std::same_as<double>;
   { t.overlaps() } -> std::same_as<bool>;
-  t.exchange(std::vector<detail::outgoing>{}, std::vector<detail::incoming>{}, w);
-  { t.subgroup(std::vector<int>{}, std::uint64_t{}) } -> std::same_as<T>;
-  { t.start([] {}) } -> std::same_as<typename T::task>;
+  { t.start(f) } -> std::same_as<typename T::task>;
   { t.ready(k) } -> std::same_as<bool>;
   t.wait(k);
-  t.abort(std::string{});
+  t.finish();
 };
 
 /// Data for a rank, or from one.
@@ -41,8 +47,8 @@ class communicator {
 
   explicit communicator(Transport transport) : s_(std::make_shared<state>(std::move(transport))) {}
   template <class... A>
-  requires std::constructible_from<Transport, A...> explicit communicator(A&&... a)
-      : communicator(Transport(std::forward<A>(a)...)) {}
+  requires std::constructible_from<Transport, A...>
+  explicit communicator(A&&... a) : communicator(Transport(std::forward<A>(a)...)) {}
 
   int rank() const { return s_->transport.rank(); }
   int size() const { return s_->transport.size(); }
@@ -54,21 +60,21 @@ class communicator {
   }
   std::int64_t bytes_sent(message_kind k) const { return s_->sent.of(k); }
 
-  // ---- one to one ----------------------------------------------------------------------------------------------------
+  // ---- one to one ----
   /// Returns when the receiver has it, at the latest: two ranks that both send first may wait for ever.
   template <class B, class R>
   void send(B const& b, R&& data, int to, int tag = 0) {
     const auto v = detail::as_source<B>(data);
-    exchange_with(b, message_kind::send, std::array{neighbour{to, v}}, std::array<decltype(neighbour{to, v}), 0>{}, tag);
+    exchange_with(b, message_kind::send, std::array{with(to, v)}, nobody<decltype(v)>{}, tag);
   }
   template <class B, class R>
   void receive(B const& b, R&& data, int from, int tag = 0) {
     const auto v = detail::as_view<B>(data);
-    exchange_with(b, message_kind::send, std::array<decltype(neighbour{from, v}), 0>{}, std::array{neighbour{from, v}}, tag);
+    exchange_with(b, message_kind::send, nobody<decltype(v)>{}, std::array{with(from, v)}, tag);
   }
   /// Bytes whose number only the sender knows.
   bytes receive_bytes(int from, int tag = 0) {
-    return std::move(exchange_bytes(message_kind::send, {}, std::array{from}, tag)[0]);
+    return std::move(exchange_bytes(message_kind::send, {}, {from}, tag)[0]);
   }
   /// Sends and receives, posted together and completed together, in any pattern; a rank at most once on either side.
   /// `sends` and `receives` are arrays or vectors of neighbour<T, Space>.
@@ -87,7 +93,7 @@ class communicator {
     return exchange_bytes(message_kind::neighbour_exchange, on_host, from, tag);
   }
 
-  // ---- collectives ---------------------------------------------------------------------------------------------------
+  // ---- collectives ----
   /// In place. Every rank gets the same bits, added in the order of the ranks: the same on every transport.
   template <class B, class R, class Op = op::sum>
   void all_reduce(B const& b, R&& data, Op = {}) {
@@ -103,8 +109,7 @@ class communicator {
   void reduce_scatter(B const& b, R&& blocks, Q&& mine, Op = {}) {
     const auto in = detail::as_source<B>(blocks);
     const auto out = detail::as_view<B>(mine);
-    detail::require(in.size() == out.size() * size(), "the size of reduce_scatter's blocks", out.size() * size(),
-                    in.size());
+    require(in.size() == out.size() * size(), "the size of reduce_scatter's blocks", out.size() * size(), in.size());
     from_to(b, in, out, [&](auto* from, auto* to) { s_->now.template reduce_scatter<Op>(from, to, out.size()); });
   }
   /// `all` is size() times as long as `mine`.
@@ -112,7 +117,7 @@ class communicator {
   void all_gather(B const& b, R&& mine, Q&& all) {
     const auto in = detail::as_source<B>(mine);
     const auto out = detail::as_view<B>(all);
-    detail::require(out.size() == in.size() * size(), "the size of all_gather's result", in.size() * size(), out.size());
+    require(out.size() == in.size() * size(), "the size of all_gather's result", in.size() * size(), out.size());
     from_to(b, in, out, [&](auto* from, auto* to) { s_->now.all_gather(from, to, [&](int) { return in.size(); }); });
   }
   /// Uneven: `counts[r]` elements of rank r.
@@ -121,7 +126,7 @@ class communicator {
     const auto in = detail::as_source<B>(mine);
     const auto out = detail::as_view<B>(all);
     check_counts("all_gather", counts, out.size());
-    detail::require(in.size() == counts[rank()], "the size of this rank's part of all_gather", counts[rank()], in.size());
+    require(in.size() == counts[rank()], "the size of this rank's part of all_gather", counts[rank()], in.size());
     from_to(b, in, out, [&](auto* from, auto* to) { s_->now.all_gather(from, to, [&](int r) { return counts[r]; }); });
   }
   /// Bytes whose number only their senders know; the result is in host memory.
@@ -145,7 +150,7 @@ class communicator {
   /// A message for each rank, of any length; what came from each, in host memory.
   template <class B, class Messages>
   std::vector<bytes> all_to_all_bytes(B const& b, Messages const& messages) {
-    detail::require(index_t(messages.size()) == size(), "the messages of all_to_all_bytes", size(), messages.size());
+    require(index_t(messages.size()) == size(), "the messages of all_to_all_bytes", size(), messages.size());
     index_t total = 0;
     for (auto const& m : messages) total += index_t(m.size()) + 16;
     detail::host_images<B> images(b, s_->staging, total);
@@ -167,8 +172,9 @@ class communicator {
     s_->now.barrier();
   }
 
-  // ---- calls that run beside the caller ------------------------------------------------------------------------------
+  // ---- calls that run beside the caller ----
   // They are executed one after the other, in the order in which they were started; all ranks start them in one order.
+
   /// Whether they make progress while the caller does other things; if not, they run in wait().
   bool overlaps() const { return s_->transport.overlaps(); }
   /// The sum (mean ...) of copies of `data`: a pending vector.
@@ -176,29 +182,30 @@ class communicator {
   auto all_reduce_async(B const& b, R&& data, Op = {}) {
     const auto v = detail::as_source<B>(data);
     using T = std::remove_const_t<typename decltype(v)::element>;
-    return start(copied(b, v), [](state& s, std::vector<T>& x) {
-      s.later.template all_reduce<Op>(x.data(), index_t(x.size()));
-    });
+    return start(to_host(b, v),
+                 [](state& s, std::vector<T>& x) { s.later.template all_reduce<Op>(x.data(), index_t(x.size())); });
   }
   /// As neighbour_exchange_bytes.
   template <class B, class Out>
   auto neighbour_exchange_bytes_async(B const& b, Out const& sends, std::vector<int> from) {
     std::vector<std::pair<int, bytes>> out;
-    for (auto const& m : sends) check_rank(m.rank), out.emplace_back(m.rank, copied(b, detail::as_source<B>(m.data)));
+    for (auto const& m : sends) check_rank(m.rank), out.emplace_back(m.rank, to_host(b, detail::as_source<B>(m.data)));
     for (int r : from) check_rank(r);
-    return start(std::vector<bytes>(from.size()), [out = std::move(out), from = std::move(from)](state& s, auto& got) {
-      auto& c = s.later;
-      const auto e = c.template next<std::uint8_t>(message_kind::all_to_all, 0);
-      for (auto const& [to, data] : out) c.put(to, detail::collective_tag(true), e, data.data(), index_t(data.size()));
-      for (std::size_t i = 0; i < from.size(); ++i) c.expect_any_size(from[i], detail::collective_tag(true), e, got[i]);
-      c.exchange();
+    std::vector<bytes> room(from.size());
+    return start(std::move(room), [out = std::move(out), from = std::move(from)](state& s, auto& got) {
+      const auto e = detail::envelope::of<std::uint8_t>(message_kind::neighbour_exchange);
+      for (auto const& [to, data] : out)
+        s.later.put(to, detail::collective_tag(true), e, data.data(), index_t(data.size()));
+      for (std::size_t i = 0; i < from.size(); ++i)
+        s.later.expect_any_size(from[i], detail::collective_tag(true), e, got[i]);
+      s.later.exchange();
     });
   }
 
-  // ---- others --------------------------------------------------------------------------------------------------------
+  // ---- others ----
   /// A communicator for every colour (>= 0): its ranks are in the order of their keys, and of their ranks here.
   communicator split(int color, int key = 0) {
-    detail::require(color >= 0, "a colour", ">= 0", color);
+    require(color >= 0, "a colour", ">= 0", color);
     std::vector<std::int64_t> all(std::size_t(size()) * 2), mine{color, key};
     s_->now.all_gather(mine.data(), all.data(), [](int) { return 2; });
     std::vector<int> members;
@@ -218,3 +225,127 @@ class communicator {
   Transport const& transport() const { return s_->transport; }
 
  private:
+  struct state {
+    using transport_type = Transport;
+    explicit state(Transport t) : transport(std::move(t)) {}
+    state(state const&) = delete;
+    state& operator=(state const&) = delete;
+    ~state() { transport.finish(); }
+    Transport transport;
+    detail::byte_counters sent;
+    detail::collectives<Transport> now{transport, sent, false}, later{transport, sent, true};
+    detail::arena staging;
+    std::uint64_t groups = 0;
+  };
+
+  void check_rank(int r) const {
+    if (r < 0 || r >= size()) refuse("a rank", "0 to " + std::to_string(size() - 1), std::to_string(r));
+  }
+  void check_counts(char const* what, view<index_t const> counts, index_t total) const {
+    require(counts.size() == size(), std::string("the counts of ") + what, size(), counts.size());
+    index_t n = 0;
+    for (index_t c : counts) require(c >= 0, what, "counts >= 0", c), n += c;
+    require(n == total, std::string("the size of ") + what, n, total);
+  }
+  template <class Messages>
+  void check_ranks(Messages const& messages) const {
+    std::vector<bool> seen(std::size_t(size()), false);
+    for (auto const& m : messages) {
+      check_rank(m);
+      if (seen[std::size_t(m)]) refuse("the ranks of an exchange", "each once", std::to_string(m) + " twice");
+      seen[std::size_t(m)] = true;
+    }
+  }
+  template <class T, class Space>
+  static neighbour<T, Space> with(int rank, view<T, Space> v) {
+    return {rank, v};
+  }
+  template <class V>
+  using nobody = std::array<neighbour<std::remove_const_t<typename V::element>, typename V::space>, 0>;
+  template <class Messages>
+  static std::vector<int> ranks_of(Messages const& messages) {
+    std::vector<int> ranks;
+    for (auto const& m : messages) ranks.push_back(m.rank);
+    return ranks;
+  }
+  template <class T>
+  detail::envelope one_to_one(message_kind kind, int tag) const {
+    require(tag >= 0 && tag < detail::user_tags, "a tag", "0 to 15999", tag);
+    auto e = detail::envelope::of<T>(kind);
+    e.number = std::uint64_t(tag);
+    return e;
+  }
+
+  template <class B, class Out, class In>
+  void exchange_with(B const& b, message_kind kind, Out const& sends, In const& receives, int tag) {
+    using T = std::remove_const_t<typename decltype(std::begin(sends)->data)::element>;
+    check_ranks(ranks_of(sends)), check_ranks(ranks_of(receives));
+    auto e = one_to_one<T>(kind, tag);
+    index_t total = 0;
+    for (auto const& m : sends) total += m.data.size() * index_t(sizeof(T)) + 16;
+    for (auto const& m : receives) total += m.data.size() * index_t(sizeof(T)) + 16;
+    detail::host_images<B> images(b, s_->staging, total);
+    for (auto const& m : sends) {
+      e.count = m.data.size();
+      s_->now.put(m.rank, detail::user_tag(tag), e, images.read(detail::as_source<B>(m.data)),
+                  e.count * index_t(sizeof(T)));
+    }
+    std::vector<T*> arrived;
+    for (auto const& m : receives) {
+      e.count = m.data.size();
+      arrived.push_back(images.room(m.data));
+      s_->now.expect(m.rank, detail::user_tag(tag), e, arrived.back(), e.count * index_t(sizeof(T)));
+    }
+    s_->now.exchange();
+    auto image = arrived.begin();
+    for (auto const& m : receives) images.give(m.data, *image++);
+  }
+  std::vector<bytes> exchange_bytes(message_kind kind, std::vector<neighbour<std::uint8_t const>> const& sends,
+                                    std::vector<int> const& from, int tag) {
+    check_ranks(ranks_of(sends)), check_ranks(from);
+    auto e = one_to_one<std::uint8_t>(kind, tag);
+    std::vector<bytes> got(from.size());
+    for (auto const& m : sends) {
+      e.count = m.data.size();
+      s_->now.put(m.rank, detail::user_tag(tag), e, m.data.data(), e.count);
+    }
+    for (std::size_t i = 0; i < from.size(); ++i) s_->now.expect_any_size(from[i], detail::user_tag(tag), e, got[i]);
+    s_->now.exchange();
+    return got;
+  }
+
+  template <class B, class R, class F>
+  void in_place(B const& b, R& data, F const& f) {
+    const auto v = detail::as_view<B>(data);
+    detail::host_images<B> images(b, s_->staging, index_t(images.bytes_of(v)));
+    auto* image = images.read(v);
+    f(image, v.size());
+    images.give(v, image);
+  }
+  template <class B, class In, class Out, class F>
+  void from_to(B const& b, In in, Out out, F const& f) {
+    detail::host_images<B> images(b, s_->staging, index_t(images.bytes_of(in) + images.bytes_of(out)) + 16);
+    auto* from = images.read(in);
+    auto* to = images.room(out);
+    f(from, to);
+    images.give(out, to);
+  }
+  template <class Result, class F>
+  pending<Result, state> start(Result result, F f) {
+    auto call = std::make_shared<detail::started<Result, Transport>>();
+    call->result = std::move(result);
+    // The state outlives its calls: its destructor finishes them first.
+    call->task = s_->transport.start([s = s_.get(), c = call.get(), keep = call, f = std::move(f)] {
+      try {
+        f(*s, c->result);
+      } catch (...) {
+        c->error = std::current_exception();
+      }
+    });
+    return {s_, std::move(call)};
+  }
+  std::shared_ptr<state> s_;
+};
+
+}  // namespace v0
+}  // namespace frugal

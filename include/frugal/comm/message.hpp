@@ -39,8 +39,8 @@ namespace detail {
 
 enum class element_type : std::uint8_t { uint8, float32, float64, int64 };
 template <comm_element T>
-inline constexpr element_type type_of = std::is_same_v<T, float>    ? element_type::float32
-                                        : std::is_same_v<T, double> ? element_type::float64
+inline constexpr element_type type_of = std::is_same_v<T, float>          ? element_type::float32
+                                        : std::is_same_v<T, double>       ? element_type::float64
                                         : std::is_same_v<T, std::int64_t> ? element_type::int64
                                                                           : element_type::uint8;
 constexpr char const* name_of(element_type t) {
@@ -66,14 +66,25 @@ struct envelope {
   std::int64_t count = 0;  // elements of the whole call
   std::int64_t bytes = 0;  // of this message
 
+  template <comm_element T>
+  static envelope of(message_kind kind) {
+    envelope e;
+    e.kind = kind, e.type = type_of<T>;
+    return e;
+  }
   std::string text() const {
     const bool numbered = kind != message_kind::send && kind != message_kind::neighbour_exchange;
     std::string s = v0::name_of(kind);
     s.append(name_of(op)).append(numbered ? " number " : " with tag ").append(std::to_string(number));
     if (kind == message_kind::broadcast) s.append(" from root ").append(std::to_string(root));
     if (kind == message_kind::barrier) return s;
-    return s.append(" of ").append(std::to_string(count)).append(" ").append(name_of(type)).append(" (").append(
-               std::to_string(bytes)) + " bytes)";
+    return s.append(" of ")
+               .append(std::to_string(count))
+               .append(" ")
+               .append(name_of(type))
+               .append(" (")
+               .append(std::to_string(bytes)) +
+           " bytes)";
   }
 };
 static_assert(sizeof(envelope) == 40 && std::is_trivially_copyable_v<envelope>);

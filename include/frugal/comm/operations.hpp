@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file What a reduction does with the values of the ranks: `op::sum`, `op::mean`, `op::min`, `op::max`. They are combined in the order
-/// of the ranks, and every addition is rounded once.
+/// @file What a reduction does with the values of the ranks: `op::sum`, `op::mean`, `op::min`, `op::max`. They are
+/// combined in the order of the ranks, and every addition is rounded once.
 #pragma once
 #include "message.hpp"
 

@@ -39,7 +39,7 @@ class pending {
   bool ready() const { return !call_ || state_->transport.ready(call_->task); }
   /// Once: completes the call, throws what went wrong in it, hands over its result.
   Result wait() {
-    detail::require(call_ != nullptr, "a pending call", "one not waited for yet", "one already waited for");
+    require(call_ != nullptr, "a pending call", "one not waited for yet", "one already waited for");
     const auto call = std::move(call_);
     state_->transport.wait(call->task);
     if (call->error) std::rethrow_exception(call->error);
@@ -49,8 +49,8 @@ class pending {
   template <class Backend, class R>
   void wait(Backend const& b, R&& to) {
     const auto v = detail::as_view<Backend>(to);
-    detail::require(call_ == nullptr || v.size() == index_t(call_->result.size()), "the size of a pending result",
-                    call_ ? call_->result.size() : 0, v.size());
+    require(call_ == nullptr || v.size() == index_t(call_->result.size()), "the size of a pending result",
+            call_ ? call_->result.size() : 0, v.size());
     const Result r = wait();
     if (!r.empty()) b.copy_in(v.data(), r.data(), r.size() * sizeof(r[0]));
   }

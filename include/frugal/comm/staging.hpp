@@ -23,9 +23,6 @@ auto as_source(R&& r) {
   using element = std::remove_const_t<typename element_of_range<std::remove_reference_t<R>>::type>;
   return view<element const, typename Backend::space>(as_view<Backend>(r));
 }
-template <class Backend, class R>
-using element_t = typename decltype(as_source<Backend>(std::declval<R>()))::element;
-
 /// Host images of the views of one call. Reading waits for what the backend was told before; `give` queues the copy
 /// back. On a host both are the data itself.
 template <class Backend>

@@ -268,7 +268,6 @@ class element_optimizer {
     }
   }
   void validate_options() const {
-    using detail::require;
     require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
             options_.gradient_scale);
     require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);

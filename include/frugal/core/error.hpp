@@ -72,11 +72,5 @@ inline void require_range(char const* what, double x, double lo, double hi, bool
   if (!(x >= lo && (closed ? x <= hi : x < hi))) [[unlikely]]
     refuse(what, detail::text("[", lo, ", ", hi, closed ? "]" : ")"), detail::text(x));
 }
-namespace detail {
-using v0::refuse;
-using v0::require;
-using v0::require_range;
-}  // namespace detail
-
 }  // namespace v0
 }  // namespace frugal

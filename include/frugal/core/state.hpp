@@ -51,7 +51,6 @@ snapshot save_state(Object& object) {
 /// steps that follow are bit for bit those that would have followed the save.
 template <class Object>
 void restore_state(Object& object, snapshot const& s) {
-  using detail::require;
   require(s.algorithm == object.algorithm(), "a saved state's algorithm and storage", object.algorithm(), s.algorithm);
   require(s.layout == object.state_layout(), "a saved state's layout", "the tensors and support of this object",
           detail::text("others (hash ", std::to_string(s.layout), ")"));
