@@ -267,13 +267,22 @@ class element_optimizer {
       if (s.parameters) end_of_parameters = std::max(end_of_parameters, s.end);
     }
   }
+  template <class T>
+  static void check_number(view<T, space> v, char const* what) {
+    require(v.size() == 0 || v.size() == 1, what, "one number, or none", v.size());
+    require(v.size() == 0 || v.data(), what, "a pointer", "null");
+  }
+  template <class T>
+  static T* number(view<T, space> v) {
+    return v.size() == 1 ? v.data() : nullptr;
+  }
   void validate_options() const {
     require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
             options_.gradient_scale);
     require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
-    require(options_.lr.size() <= 1, "the view lr", "one number", options_.lr.size());
-    require(options_.more_scale.size() <= 1, "the view more_scale", "one number", options_.more_scale.size());
-    require(options_.found_inf.size() <= 1, "the view found_inf", "one number", options_.found_inf.size());
+    check_number(options_.lr, "the view lr");
+    check_number(options_.more_scale, "the view more_scale");
+    check_number(options_.found_inf, "the view found_inf");
   }
 
   // x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
@@ -320,7 +329,7 @@ class element_optimizer {
                                       detail::squares<compute, where, grad>{bound, gs_there_.data()}, sums_.data());
     backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
                                        std::int32_t(factors_.size()), factors_there_.data(), squares,
-                                       options_.lr.data(), options_.more_scale.data(), options_.found_inf.data(),
+                                       number(options_.lr), number(options_.more_scale), number(options_.found_inf),
                                        control_.data(), rules_.data()});
     const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
     detail::element_update<rule, where, param, grad, cell> update{control_.data(), rules_.data(), bound, io, {}};

@@ -63,8 +63,10 @@ void restore_state(Object& object, snapshot const& s) {
             "another");
     require(p.type == type_name<T>(), detail::text("the type of '", p.name, "' in a saved state"), type_name<T>(),
             p.type);
-    require(p.count == v.size() && p.bytes.size() == std::size_t(v.size()) * sizeof(T),
-            detail::text("the size of '", p.name, "' in a saved state"), v.size(), p.count);
+    require(p.count == v.size(), detail::text("the size of '", p.name, "' in a saved state"), v.size(), p.count);
+    require(p.bytes.size() == std::size_t(v.size()) * sizeof(T),
+            detail::text("the bytes of '", p.name, "' in a saved state"), std::size_t(v.size()) * sizeof(T),
+            p.bytes.size());
   });
   require(pieces == s.pieces.size(), "the count of pieces of a saved state", pieces, s.pieces.size());
   pieces = 0;
