@@ -132,7 +132,7 @@ struct cpu_team {
     using V = value<T>;
     constexpr index_t slots = 256, packs = slots / V::width;
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : 0;
-    T *turned = scratch<T>(), *slot = turned + slots;
+    T* turned = scratch<T>();
     typename V::reg acc[packs];
     for (index_t k = 0; k < slots; ++k) turned[k] = T(0);
     if (head > 0) (V(T(0)) + f(chunk<V, false>{from, head})).store(turned + slots - head, head);
@@ -142,19 +142,16 @@ struct cpu_team {
     for (index_t j = 0; j < whole; j += slots)
       FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] =
           (V::of(acc[k]) + f(chunk<V, true>{from + j + k * V::width, V::width})).as();
-    if (f.contiguous())
-      prefetch<4096 / sizeof(T)>(f.contiguous() + from + n);  // the next tile's first lines, for the tree
     FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) V::of(acc[k]).store(turned + k * V::width);
     cpu_chunks<V>(0, n - head - whole, [&](auto c) {
       c.store(turned, c.load(turned) + f(decltype(c){from + whole + c.at, c.n}));
     });
-    std::memcpy(slot + head, turned, std::size_t(slots - head) * sizeof(T));
-    std::memcpy(slot, turned + slots - head, std::size_t(head) * sizeof(T));
+    // Slots are added to those half the circle away, so how far they are turned does not matter.
     for (index_t h = slots / 2; h >= V::width; h /= 2)
-      for (index_t k = 0; k < h; k += V::width) (V::load(slot + k) + V::load(slot + k + h)).store(slot + k);
+      for (index_t k = 0; k < h; k += V::width) (V::load(turned + k) + V::load(turned + k + h)).store(turned + k);
     for (index_t h = V::width / 2; h > 0; h /= 2)
-      for (index_t k = 0; k < h; ++k) slot[k] = slot[k] + slot[k + h];
-    return slot[0];
+      for (index_t k = 0; k < h; ++k) turned[k] = turned[k] + turned[k + h];
+    return turned[0];
   }
 };
 

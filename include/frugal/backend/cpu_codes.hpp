@@ -64,6 +64,10 @@ struct binades {
   alignas(64) std::int32_t decade[32];
   alignas(64) float slope[16] = {}, offset[16] = {}, top[16] = {};
   float zero_edge;
+  // Places are computed 256 too high: then a float has its unit at bit 15, and the cell and the fraction are its bits.
+  static constexpr float base = 256;
+  static constexpr std::int32_t base_cell = 0x43800000 >> 15, fraction = 0x7fff;
+  static constexpr auto doubtful = std::int32_t(0x1p15f * (1 - 2.5f * dynamic_code<Signed>::slack));
   binades() {
     constexpr code_tables<Signed> t;
     zero_edge = t.zero_edge;
@@ -76,9 +80,8 @@ struct binades {
     }
     for (int d = 0; d < 8; ++d) {
       slope[d] = t.slope.v[d];
-      const float shift = Signed ? 0.f : 1.f;  // unsigned: codes instead of cells
-      offset[d] = t.offset.v[d] - shift - dynamic_code<Signed>::slack;
-      top[d] = t.top.v[d] - shift;
+      offset[d] = t.offset.v[d] + base - dynamic_code<Signed>::slack;
+      top[d] = t.top.v[d] + base;
     }
   }
 };
@@ -92,13 +95,15 @@ FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* cod
   const __m512 edge0 = _mm512_load_ps(t.edge), edge1 = _mm512_load_ps(t.edge + 16);
   const __m512i decade0 = _mm512_load_si512(t.decade), decade1 = _mm512_load_si512(t.decade + 16);
   const __m512 slope = _mm512_load_ps(t.slope), offset = _mm512_load_ps(t.offset), top = _mm512_load_ps(t.top);
-  const __m512 zero_edge = _mm512_set1_ps(t.zero_edge);
-  const __m512 doubtful = _mm512_set1_ps(1 - 2.5f * Book::slack);
+  const __m512 zero_edge = _mm512_set1_ps(t.zero_edge), by = _mm512_set1_ps(inverse);
   const __m512 magnitude = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
-  const __m512i one = _mm512_set1_epi32(1), middle = _mm512_set1_epi32(127);
-  const __m512 by = _mm512_set1_ps(inverse);
+  const __m512i one = _mm512_set1_epi32(1), fraction = _mm512_set1_epi32(t.fraction);
+  const __m512i zero_cell = _mm512_set1_epi32(t.base_cell + Book::first - 1),
+                first_cell = _mm512_add_epi32(zero_cell, one);
+  const __m512i from_cell = _mm512_set1_epi32(is_signed ? 127 - t.base_cell : -1 - t.base_cell);
+  const __m512i minus_cell = _mm512_set1_epi32(127 + t.base_cell);
   for (index_t j = 0; j < blockwise8::block; j += 64) {
-    __m512 near[4];  // how far above a whole number each place is
+    __m512i rest[4];  // fractions
     const auto sixteen = [&](int k) {
       const __m512 s = _mm512_loadu_ps(from + j + 16 * k), y = _mm512_mul_ps(s, by);
       const __m512 a = is_signed ? _mm512_maskz_and_ps(0xffff, y, magnitude) : y;
@@ -108,19 +113,20 @@ FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* cod
       const __mmask16 above = _mm512_cmp_ps_mask(a, _mm512_maskz_permutex2var_ps(0xffff, edge0, e, edge1), _CMP_GT_OQ);
       const __m512i d = _mm512_mask_add_epi32(low, above, low, one);
       const auto of = [&](__m512 table) { return _mm512_maskz_permutexvar_ps(0xffff, d, table); };
-      const __m512 place = _mm512_maskz_min_ps(0xffff, _mm512_fmadd_ps(a, of(slope), of(offset)), of(top));
-      near[k] = _mm512_maskz_reduce_ps(0xffff, place, _MM_FROUND_TO_ZERO);
-      const __m512i h = _mm512_maskz_cvttps_epi32(live, place);
-      if constexpr (!is_signed) return h;  // the offset is one less: this is the code
+      const __m512i place =
+          _mm512_castps_si512(_mm512_maskz_min_ps(0xffff, _mm512_fmadd_ps(a, of(slope), of(offset)), of(top)));
+      rest[k] = _mm512_and_si512(place, fraction);
+      const __m512i cell = _mm512_mask_srli_epi32(zero_cell, live, place, 15),
+                    code16 = _mm512_add_epi32(cell, from_cell);
+      if constexpr (!is_signed) return code16;
       const __mmask16 negative = _mm512_cmp_ps_mask(s, _mm512_setzero_ps(), _CMP_LT_OQ);
       // A negative is never zero; packing lifts -1 (below the book's end) to 0.
-      return _mm512_mask_sub_epi32(_mm512_add_epi32(middle, h), negative, middle,
-                                   _mm512_maskz_max_epi32(0xffff, h, one));
+      return _mm512_mask_sub_epi32(code16, negative, minus_cell, _mm512_maskz_max_epi32(0xffff, cell, first_cell));
     };
     const __m512i a = sixteen(0), b = sixteen(1), c = sixteen(2), d = sixteen(3);
-    const __m512 nearest = _mm512_maskz_max_ps(0xffff, _mm512_maskz_max_ps(0xffff, near[0], near[1]),
-                                               _mm512_maskz_max_ps(0xffff, near[2], near[3]));
-    if (_mm512_cmp_ps_mask(nearest, doubtful, _CMP_GT_OQ)) [[unlikely]] {
+    const __m512i nearest = _mm512_maskz_max_epi32(0xffff, _mm512_maskz_max_epi32(0xffff, rest[0], rest[1]),
+                                                   _mm512_maskz_max_epi32(0xffff, rest[2], rest[3]));
+    if (_mm512_cmpgt_epi32_mask(nearest, _mm512_set1_epi32(t.doubtful))) [[unlikely]] {
       using V = pack<float, 16>;
       for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse)).store(code + j + k);
     } else {

@@ -267,12 +267,20 @@ struct alignas(W * sizeof(T)) pack {
   /// The first n < W of them; the rest is zero, and is not stored.
   template <class M>
   FRUGAL_CPU static pack load(M const* p, index_t n) {
+#if defined(__AVX512F__)
+    if constexpr (W == 16 && std::is_same_v<M, T>)
+      return of((reg)_mm512_maskz_loadu_epi32(__mmask16((1u << n) - 1), p));
+#endif
     M t[W] = {};
     for (index_t k = 0; k < n; ++k) t[k] = p[k];
     return load(t);
   }
   template <class M>
   FRUGAL_CPU void store(M* p, index_t n) const {
+#if defined(__AVX512F__)
+    if constexpr (W == 16 && std::is_same_v<M, T>)
+      return _mm512_mask_storeu_epi32(p, __mmask16((1u << n) - 1), (__m512i)as());
+#endif
     M t[W];
     store(t);
     for (index_t k = 0; k < n; ++k) p[k] = t[k];

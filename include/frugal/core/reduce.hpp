@@ -21,7 +21,7 @@ template <class Work, class F>
 struct tile_sums {
   using scalar = typename F::scalar;
   static constexpr unsigned team_threads = reduction_slots;
-  static constexpr int scratch_bytes = 2 * reduction_slots * int(sizeof(scalar));  // a CPU turns the slots
+  static constexpr int scratch_bytes = reduction_slots * int(sizeof(scalar));
   Work tiles;
   F f;
   double* sums;
