@@ -17,8 +17,9 @@
 
 namespace bench {
 
-/// One line for each ratio: {"name","n","threads","ratio","against","bound","compiler","isa"}, and the time behind it.
-/// The bound is text such as "<=1.10", empty for what is only reported. Name, n, threads and against identify a line.
+/// One line for each ratio that has a bound: {"name","n","threads","ratio","against","bound","compiler","isa"}, and the
+/// time behind it; the others are printed only. The bound is text such as "<=1.10". Name, n, threads and against
+/// identify a line.
 class ratio_file {
  public:
   ratio_file(std::string const& path, bool append) : path_(path) {
@@ -26,23 +27,21 @@ class ratio_file {
     out_.open(path, append ? std::ios::app : std::ios::trunc);
     check();
   }
-  void write(table const& t, bool judged) {
+  void write(table const& t) {
     for (timing const& c : t.cases())
       for (comparison const& r : c.to) {
         if (!seen_.emplace(c.name, t.elements(), t.threads(), r.against).second)
           throw std::logic_error("two measurements of " + c.name + " against " + r.against + " are called the same");
-        if (path_.empty()) continue;
+        if (path_.empty() || std::isnan(r.bound)) continue;
         out_ << R"({"name":")" << c.name << R"(","n":)" << t.elements() << R"(,"threads":)" << t.threads()
-             << R"(,"ratio":)" << r.ratio << R"(,"against":")" << r.against << R"(","bound":")"
-             << (judged ? bound_text(r.bound) : "") << R"(","compiler":")" << compiler() << R"(","isa":")" << isa
-             << R"(","ns_per_element":)" << c.seconds / double(t.elements()) * 1e9 << R"(,"undisturbed":)"
-             << t.undisturbed() << "}\n"
+             << R"(,"ratio":)" << r.ratio << R"(,"against":")" << r.against << R"(","bound":")" << bound_text(r.bound)
+             << R"(","compiler":")" << compiler() << R"(","isa":")" << isa << R"(","ns_per_element":)"
+             << c.seconds / double(t.elements()) * 1e9 << R"(,"undisturbed":)" << t.undisturbed() << "}\n"
              << std::flush;
         check();
       }
   }
   static std::string bound_text(double bound) {
-    if (std::isnan(bound)) return "";
     char text[16];
     std::snprintf(text, sizeof text, "<=%.2f", bound);
     return text;
@@ -99,7 +98,7 @@ inline int command_line(int argc, char** argv) try {
   ratio_file file(out, append);
   int missed = 0;
   s.report = [&](table const& t) {
-    file.write(t, !s.quick);
+    file.write(t);
     missed += print(t, !s.quick);
   };
   auto& suites = suite::all();
