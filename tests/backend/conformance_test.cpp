@@ -2,6 +2,10 @@
 // What every backend must do: memory, loops at sizes around every boundary, teams.
 #include <frugal/core/concepts.hpp>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "support/backends.hpp"
 
 namespace {
@@ -43,6 +47,41 @@ struct count_teams {
   template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     if (team.lane() == 0) visits[team.rank()] += 1;
+  }
+};
+// Full chunks begin at a multiple of their width: vector accesses that straddle lines are slow, and on a GPU forbidden.
+struct alignment {
+  using scalar = float;
+  struct bound {
+    float const* x;
+    std::atomic<long>*wide, *wrong;
+    bool active = true;
+    float const* contiguous() const { return x; }
+    bool aligned(int width) const { return frugal::detail::multiple_of(x, width); }
+    template <class V, bool Full>
+    void operator()(frugal::chunk<V, Full> c) const {
+      if (!Full || V::width == 1) return;
+      ++*wide;
+      *wrong += !frugal::detail::multiple_of(x + c.at, V::width);
+    }
+  };
+  float const* x;
+  std::atomic<long>*wide, *wrong;
+  bound bind(frugal::segment const& s) const { return {x + s.slot, wide, wrong}; }
+};
+// Each team fills its scratch, lets others run, and looks whether it is still its own.
+struct own_scratch {
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
+  static constexpr int scratch_bytes = 256 * sizeof(index_t);
+  float* strange;
+  index_t teams() const { return 100; }
+  template <class Team>
+  void operator()(Team const& team) const {
+    index_t* s = team.template scratch<index_t>();
+    if (team.lane() != 0) return;
+    for (int k = 0; k < 256; ++k) s[k] = team.rank();
+    for (int k = 0; k < 10; ++k) std::this_thread::sleep_for(std::chrono::microseconds(1));
+    for (int k = 0; k < 256; ++k) strange[team.rank()] += s[k] != team.rank();
   }
 };
 struct write_once {
@@ -130,6 +169,28 @@ TEST(conformance, every_team_runs_once) {
            return x.get();
          }))
       EXPECT_EQ(visits, 1);
+}
+
+TEST(conformance, full_chunks_are_aligned) {
+  same_on_every_backend([](auto b) {
+    for (index_t offset : {0, 1, 2, 3, 4, 8, 15}) {
+      const there<float, decltype(b)> x(b, std::vector<float>(20000), offset);
+      std::atomic<long> wide{0}, wrong{0};
+      b.for_each(frugal::one_segment(20000), alignment{x.all().data(), &wide, &wrong});
+      EXPECT_EQ(wrong, 0) << offset;
+      EXPECT_TRUE(wide > 1000 || (b.line_bytes == 0 && offset % 4 != 0)) << offset;
+    }
+    return 0.;
+  });
+}
+
+TEST(conformance, scratch_belongs_to_a_team) {
+  const auto strange = same_on_every_backend([](auto b) {
+    there<float, decltype(b)> x(b, std::vector<float>(100));
+    b.for_teams(own_scratch{x.all().data()});
+    return x.get();
+  });
+  EXPECT_EQ(strange, std::vector<float>(100));
 }
 
 TEST(conformance, a_single_functor_runs_once) {

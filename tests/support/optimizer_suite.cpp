@@ -398,6 +398,20 @@ TEST_P(optimizer_suite, first_step_with_8_bit_states_is_exact) {
   }
 }
 
+TEST_P(optimizer_suite, a_fresh_state_is_zero) {
+  for (machine const& m : {serial(), emulated()})
+    for (stored s : {stored::full, stored::bf16, stored::in_8_bits}) {
+      const frugal::snapshot fresh = start(m, 300, s)->save();
+      EXPECT_EQ(piece<std::int64_t>(fresh, "step"), std::vector<std::int64_t>{0}) << m.name;
+      for (std::string const& name : optimizer().states) {
+        for (float x : piece<float>(fresh, name)) EXPECT_EQ(x, 0) << m.name;
+        for (float x : piece<float>(fresh, name + ".scales")) EXPECT_EQ(x, 0) << m.name;
+        for (int code : piece<std::uint8_t>(fresh, name + ".codes")) EXPECT_EQ(code, name == "v" ? 0 : 127) << m.name;
+        for (frugal::bf16 x : piece<frugal::bf16>(fresh, name)) EXPECT_EQ(x.bits, 0) << m.name;
+      }
+    }
+}
+
 TEST_P(optimizer_suite, bytes_of_state) {
   const std::size_t states = optimizer().states.size();
   const auto bytes = [&](frugal::layout const& l, stored s) { return start(serial(), l, s)->state_bytes() / states; };

@@ -37,44 +37,6 @@ struct tile_sums {
   }
 };
 
-/// A list of doubles as something to be summed.
-struct listed_doubles {
-  using scalar = double;
-  double const* p;
-  struct bound {
-    double const* p;
-    auto contiguous() const { return p; }
-    FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN auto operator()(Chunk c) const {
-      return c.load(p);
-    }
-  };
-  FRUGAL_FN bound bind(segment const&) const { return {p}; }
-};
-
-/// Doubles of scratch that a sum over so many tiles needs: a level for each power of the tile size.
-inline index_t sum_scratch(index_t tiles) {
-  index_t n = 1;
-  for (index_t t = tiles; t > 1; t = tiles_of(t)) n += t;
-  return n;
-}
-
-/// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream
-/// order.
-template <class Backend, class Work, class F>
-double const* canonical_sum(Backend const& b, Work const& w, F const& f, double* scratch) {
-  if (w.tiles == 0) {
-    b.fill(scratch, 0, sizeof(double));
-    return scratch;
-  }
-  b.for_teams(tile_sums<Work, F>{w, f, scratch});
-  for (index_t n = w.tiles; n > 1; n = tiles_of(n)) {
-    b.for_teams(tile_sums<one_segment, listed_doubles>{one_segment(n), {scratch}, scratch + n});
-    scratch += n;
-  }
-  return scratch;
-}
-
 /// A flat vector as something to be summed: its elements, or their squares.
 template <class T, class C, bool Square>
 struct elements {
@@ -92,6 +54,29 @@ struct elements {
   };
   FRUGAL_FN bound bind(segment const&) const { return {p}; }
 };
+/// Doubles of scratch that a sum over so many tiles needs: a level for each power of the tile size.
+inline index_t sum_scratch(index_t tiles) {
+  index_t n = 1;
+  for (index_t t = tiles; t > 1; t = tiles_of(t)) n += t;
+  return n;
+}
+
+/// The canonical sum of f over the work; the result is at the returned address in the backend's memory, in stream
+/// order.
+template <class Backend, class Work, class F>
+double const* canonical_sum(Backend const& b, Work const& w, F const& f, double* scratch) {
+  if (w.tiles == 0) {
+    b.fill(scratch, 0, sizeof(double));
+    return scratch;
+  }
+  b.for_teams(tile_sums<Work, F>{w, f, scratch});
+  for (index_t n = w.tiles; n > 1; n = tiles_of(n)) {
+    b.for_teams(tile_sums<one_segment, elements<double, double, false>>{one_segment(n), {scratch}, scratch + n});
+    scratch += n;
+  }
+  return scratch;
+}
+
 template <bool Square, class Backend, class T>
 double sum_elements(Backend const& b, T const* p, index_t n) {
   require(n >= 0, "a vector to be summed", "a size >= 0", n);

@@ -45,17 +45,13 @@ struct everywhere {
     return now;
   }
 };
-struct masked {
-  static constexpr bool contiguous = true;
-  std::uint8_t const* on;
-  FRUGAL_FN masked bind(segment const& s) const { return {on + s.flat}; }
-  FRUGAL_GENERIC template <class C, class T>
-  FRUGAL_FN auto load(C c, T const* p) const {
-    return c.load(p);
-  }
-  FRUGAL_GENERIC template <class C, class T, class V>
-  FRUGAL_FN void store(C c, T* p, V v) const {
-    c.store(p, v);
+struct masked : everywhere {
+  std::uint8_t const* on = nullptr;
+  explicit masked(std::uint8_t const* p) : on(p) {}
+  FRUGAL_FN masked bind(segment const& s) const {
+    masked m = *this;
+    m.on += s.flat;
+    return m;
   }
   FRUGAL_GENERIC template <class C, class V>
   FRUGAL_FN V keep(C c, V old, V now) const {
@@ -122,7 +118,7 @@ struct support_traits<mask> {
   using kernel = masked;
   using cell = std::uint8_t;
   static std::vector<cell> table(mask const& m, layout const&) { return m.on; }
-  static kernel bound(cell const* p) { return {p}; }
+  static kernel bound(cell const* p) { return kernel(p); }
   static void segments(mask const& m, layout const& l, std::vector<segment>& out) {
     require(index_t(m.on.size()) == l.size(), "the size of a mask", l.size(), m.on.size());
     support_traits<all>::segments({}, l, out);
