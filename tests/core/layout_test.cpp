@@ -84,6 +84,7 @@ TEST(layout, refusals) {
   EXPECT_TRUE(refused(of({{"w", {big, big}}}), "the size of tensor 'w'", "at most 2^60", "more"));
   EXPECT_TRUE(refused([] { layout(~std::uint64_t(0) >> 1); }, "the size of tensor 'flat'", "at most 2^60", "more"));
   EXPECT_TRUE(refused(of({{"v", {index_t(1) << 60}}, {"w", {1}}}), "the size of the model", "at most 2^60", "more"));
+  EXPECT_TRUE(refused(of({{"w", {3}}, {"v", {3}}, {"w", {2}}}), "tensor 'w'", "a name of its own", "a second one"));
   EXPECT_TRUE(refused(of({{"w", {3}, "fast"}}), "the group of tensor 'w'", "one of the layout's groups", "'fast'"));
   EXPECT_TRUE(refused(of({{"w", {3}}}, {{"g"}, {"h"}, {"g"}}), "group 'g'", "a name of its own", "a second one"));
   EXPECT_TRUE(refused(of({{"w", {3}}}, {{"default"}}), "group 'default'", "a name of its own", "a second one"));
