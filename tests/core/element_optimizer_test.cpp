@@ -60,15 +60,6 @@ task on(layout const& l, double clip_norm = std::numeric_limits<double>::infinit
   return {l, start_of(l), [n = l.size()](int t) { return numbers(n, std::uint64_t(t)); }, clip_norm, separate};
 }
 
-// Calls f(machine, storage) for the storages with kernels of their own, on a CPU and on a device.
-template <class F>
-void on_cpu_and_device(F const& f) {
-  for (machine const& m : {serial(), emulated()})
-    for (stored s : {stored::full, stored::in_8_bits}) {
-      SCOPED_TRACE(m.name + (s == stored::full ? ", full states" : ", 8-bit states"));
-      f(m, s);
-    }
-}
 // States without what says whose they are.
 testing::AssertionResult same_states(frugal::snapshot a, frugal::snapshot const& b) {
   a.layout = b.layout;

@@ -38,6 +38,16 @@ inline machine const& emulated() { return machines()[4]; }
 // How states are stored: a value here, so that a test is compiled once.
 enum class stored { full, bf16, in_8_bits, large_in_8_bits };  // the last: from 4096 elements on
 
+// Calls f(machine, storage) for the storages with kernels of their own, on a CPU and on a device.
+template <class F>
+void on_cpu_and_device(F const& f) {
+  for (machine const& m : {serial(), emulated()})
+    for (stored s : {stored::full, stored::in_8_bits}) {
+      SCOPED_TRACE(m.name + (s == stored::full ? ", full states" : ", 8-bit states"));
+      f(m, s);
+    }
+}
+
 // How parameters and gradients lie in memory.
 struct arrangement {
   bool separate = false;  // a piece of memory for each tensor

@@ -39,16 +39,6 @@ std::vector<float> times(float factor, std::vector<float> v) {
   return v;
 }
 
-// Calls f(machine, storage) for the storages with a kernel of their own, on a CPU and on a device.
-template <class F>
-void on_cpu_and_device(F const& f) {
-  for (machine const& m : {serial(), emulated()})
-    for (stored s : {stored::full, stored::in_8_bits}) {
-      SCOPED_TRACE(m.name + (s == stored::full ? ", full states" : ", 8-bit states"));
-      f(m, s);
-    }
-}
-
 // ---- golden trajectories
 // ---------------------------------------------------------------------------------------------
 TEST_P(optimizer_suite, float_trajectories_to_the_bit) {

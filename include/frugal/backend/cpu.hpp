@@ -130,7 +130,7 @@ struct cpu_team {
   template <class T, class F>
   FRUGAL_CPU T sum(F f, index_t from, index_t n) const {
     using V = value<T>;
-    constexpr index_t slots = 256, packs = slots / V::width;
+    constexpr index_t slots = reduction_slots, packs = slots / V::width;
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : 0;
     T* turned = scratch<T>();
     typename V::reg acc[packs];

@@ -86,7 +86,7 @@ struct gpu_team {
   FRUGAL_GENERIC template <class T, class F>
   FRUGAL_FN T sum(F const& f, index_t from, index_t n) const {
     using one = frugal::lanes<T, 1>;
-    constexpr int slots = 256;
+    constexpr int slots = int(reduction_slots);
     T* slot = scratch<T>();
     for (int s = int(c.lane()); s < slots; s += int(c.lanes())) {
       one a(T(0));

@@ -14,14 +14,12 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-inline constexpr int reduction_slots = 256;
-
 /// Sums of tiles, each as a double: a team a tile.
 template <class Work, class F>
 struct tile_sums {
   using scalar = typename F::scalar;
-  static constexpr unsigned team_threads = reduction_slots;
-  static constexpr int scratch_bytes = reduction_slots * int(sizeof(scalar));
+  static constexpr unsigned team_threads = unsigned(reduction_slots);
+  static constexpr int scratch_bytes = int(reduction_slots) * int(sizeof(scalar));
   Work tiles;
   F f;
   double* sums;

@@ -10,6 +10,8 @@ inline namespace v0 {
 
 /// Slots of a tile. The unit of distribution, and (by contract) of the canonical reduction.
 inline constexpr index_t tile_size = 16384;
+/// Running sums inside a tile of the canonical reduction (core/reduce.hpp): also part of the contract.
+inline constexpr index_t reduction_slots = 256;
 
 /// A run of slots (where states lie) that belongs to one tensor, and where its coordinates (parameters, gradients) are.
 struct segment {
