@@ -21,8 +21,18 @@ struct device_context {
 #endif
 };
 
+// Left alone, ptxas may spill a register rather than run fewer threads than it likes: 1024 on a multiprocessor are
+// enough, and leave 64 registers a thread. (HIP's second bound means something else.)
+#if defined(__CUDACC__)
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads) device_entry(Kernel kernel) {
+inline constexpr unsigned resident_blocks = Kernel::threads < 64 ? 1 : 1024 / Kernel::threads;
+#define FRUGAL_LAUNCH_BOUNDS(kernel) __launch_bounds__(kernel::threads, resident_blocks<kernel>)
+#else
+#define FRUGAL_LAUNCH_BOUNDS(kernel) __launch_bounds__(kernel::threads)
+#endif
+
+template <class Kernel>
+__global__ void FRUGAL_LAUNCH_BOUNDS(Kernel) device_entry(Kernel kernel) {
   if constexpr (Kernel::scratch_bytes > 0) {
     alignas(16) __shared__ unsigned char memory[Kernel::scratch_bytes];
     kernel(device_context{}, memory);
@@ -30,6 +40,8 @@ __global__ void __launch_bounds__(Kernel::threads) device_entry(Kernel kernel) {
     kernel(device_context{}, nullptr);
   }
 }
+
+#undef FRUGAL_LAUNCH_BOUNDS
 
 }  // namespace detail
 }  // namespace v0
