@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file `error_feedback<Rule, C, Backend>`: a compressor with memory, so that what a message leaves out is not lost.
+/// A rule says what is compressed and what becomes of the memory, for one element and any value type V:
+///
+///     states        names; the first is the memory, the others follow the gradients
+///     residual      whether the memory, where nothing is sent, becomes what was to be compressed
+///     input(g, s...)      p, what is compressed; may update the states but the first
+///     sent(p, d, s...)    the memory, now that d was sent in place of p
+#pragma once
+#include <array>
+#include <utility>
+
+#include "../core/state.hpp"
+#include "compressor.hpp"
+
+namespace frugal {
+inline namespace v0 {
+namespace detail {
+
+/// What a compressor is given by an error feedback: detail::vector_source has the interface.
+template <class Rule>
+struct feedback_source {
+  static constexpr int N = int(sizeof(Rule::states) / sizeof(char const*));
+  using every = std::make_integer_sequence<int, N>;
+  Rule rule;
+  float const* g;
+  float* place;  // of what is compressed, for coders that choose: the memory of a residual, else a vector of its own
+  float* s[N];
+
+  FRUGAL_FN feedback_source from(index_t i) const {
+    feedback_source f = *this;
+    f.g += i;
+    if (f.place) f.place += i;
+    for (float*& each : f.s) each += i;
+    return f;
+  }
+  FRUGAL_FN bool aligned(int width) const {
+    bool all = multiple_of(g, width) && multiple_of(place, width);
+    for (float* p : s) all = all && multiple_of(p, width);
+    return all;
+  }
+  FRUGAL_FN float const* contiguous() const { return s[0]; }
+
+  FRUGAL_GENERIC template <class Chunk>
+  FRUGAL_FN auto value(Chunk c) const {
+    return value_of(c, every{});
+  }
+  FRUGAL_GENERIC template <class Chunk, class Code>
+  FRUGAL_FN auto exchange(Chunk c, Code const& code) const {
+    return exchange_of(c, code, every{});
+  }
+  template <class Backend>
+  float const* all(Backend const& b, index_t n) const {
+    b.for_each(one_segment(n), materialise{*this});
+    return place;
+  }
+  FRUGAL_FN void sent(index_t i, float d) const { sent_of(chunk<lanes<float, 1>, true>{i, 1}, d, every{}); }
+
+ private:
+  FRUGAL_GENERIC template <class Chunk, int... K>
+  FRUGAL_FN auto value_of(Chunk c, std::integer_sequence<int, K...>) const {
+    using V = typename Chunk::value;
+    V now[] = {c.load(s[K])...};
+    return rule.input(c.load(g), now[K]...);
+  }
+  FRUGAL_GENERIC template <class Chunk, class Code, int... K>
+  FRUGAL_FN auto exchange_of(Chunk c, Code const& code, std::integer_sequence<int, K...>) const {
+    using V = typename Chunk::value;
+    V now[] = {c.load(s[K])...};
+    const V p = rule.input(c.load(g), now[K]...);
+    rule.sent(p, code(p), now[K]...);
+    (c.store(s[K], now[K]), ...);
+    return p;
+  }
+  FRUGAL_GENERIC template <class Chunk, int... K>
+  FRUGAL_FN void sent_of(Chunk c, float d, std::integer_sequence<int, K...>) const {
+    using V = typename Chunk::value;
+    V now[] = {c.load(s[K])...};
+    rule.sent(c.load(static_cast<float const*>(place)), V(d), now[K]...);
+    c.store(s[0], now[0]);
+  }
+
+  struct materialise {
+    using scalar = float;
+    feedback_source source;
+    static constexpr bool active = true;
+    FRUGAL_FN materialise bind(segment const&) const { return *this; }
+    FRUGAL_FN bool aligned(int width) const { return source.aligned(width); }
+    FRUGAL_FN float const* contiguous() const { return source.s[0]; }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      run(c, every{});
+    }
+    FRUGAL_GENERIC template <class Chunk, int... K>
+    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
+      using V = typename Chunk::value;
+      V now[] = {c.load(source.s[K])...};
+      const V p = source.rule.input(c.load(source.g), now[K]...);
+      ((K > 0 ? c.store(source.s[K], now[K]) : void()), ...);
+      c.store(source.place, p);
+    }
+  };
+};
+
+/// How messages, which are in host memory, are sent whatever the backend.
+struct host_messages {
+  using space = host_space;
+  void sync() const {}
+};
+
+}  // namespace detail
+
+/// One rank's side. The message of round t (counted from 0) carries the stamp {sender, t}.
+template <class Rule, class C, team_backend Backend>
+class error_feedback {
+  using source = detail::feedback_source<Rule>;
+  static constexpr int N = source::N;
+
+ public:
+  using space = typename Backend::space;
+  using compressor_type = frugal::compressor<C, Backend>;
+
+  /// States are zero at first; state() and restore_state() set others. The compressor must be contractive.
+  /// @param sender this rank
+  error_feedback(Backend b, frugal::layout extent, C how, std::int32_t sender = 0)
+      : backend_(std::move(b)), compressor_(backend_, std::move(extent), how), sender_(sender) {
+    require(compressor_.alpha() > 0, "a compressor inside an error feedback", "a contractive one", C::name);
+    require(sender >= 0, "a sender", ">= 0", sender);
+    const index_t n = layout().size();
+    for (auto& s : states_) s = buffer<float, Backend>(backend_, n);
+    if constexpr (!compressor_type::in_one_pass && !Rule::residual) work_ = buffer<float, Backend>(backend_, n);
+    round_ = buffer<std::int64_t, Backend>(backend_, 1);
+    reset();
+  }
+
+  /// One round: compresses what the rule makes of g and the states, and updates them. Waits for the backend.
+  message const& exchange(view<float const, space> g, Rule const& rule) {
+    compressor_.check_vector(g, "a gradient to be compressed");
+    source from{rule, g.data(), Rule::residual ? states_[0].data() : work_.data(), {}};
+    for (int k = 0; k < N; ++k) from.s[k] = states_[std::size_t(k)].data();
+    const std::int64_t t = round(), next = t + 1;
+    message const& m = compressor_.encode_from(from, {sender_, std::uint64_t(t)});
+    backend_.copy_in(round_.data(), &next, sizeof next);
+    return m;
+  }
+  /// x += scale D, of this or another rank's message.
+  void add_to(view<float, space> x, view<std::uint8_t const> bytes, double scale = 1, message_stamp expected = {}) {
+    compressor_.add_to(x, bytes, scale, expected);
+  }
+  /// into += scale (the mean of all ranks' D of the last round), added up in the order of the ranks: the same bits on
+  /// every rank. All ranks call it after compress(), with communicator ranks as senders. Every message is checked
+  /// before the first is added: a lost, altered, replayed or foreign one is refused, and `into` unchanged.
+  template <class World>
+  void add_mean(World& world, view<float, space> into, double scale = 1) {
+    const std::int64_t t = round() - 1;
+    require(world.rank() == sender_, "the sender of an error feedback", world.rank(), sender_);
+    require(t >= 0, "the messages of a round", "compress() before", "none");
+    compressor_.check_vector(into, "a vector to add to");
+    const auto all = world.all_gather_bytes(detail::host_messages{}, compressor_.last());
+    std::vector<checked_message> checked;
+    for (std::size_t r = 0; r < all.size(); ++r)
+      checked.push_back(compressor_.check(all[r], {std::int32_t(r), std::uint64_t(t)}));
+    for (checked_message const& m : checked) compressor_.add_to(into, m, scale / double(all.size()));
+  }
+  frugal::compressor<C, Backend>& compressor() { return compressor_; }
+
+  /// Rounds so far; waits for the backend.
+  std::int64_t round() const {
+    std::int64_t t;
+    backend_.copy_out(&t, round_.data(), sizeof t);
+    return t;
+  }
+  /// As constructed: states and round are zero. All ranks must do it in the same round.
+  void reset() {
+    for (auto& s : states_) s.fill(0);
+    round_.fill(0);
+  }
+  /// State k in the rule's order. May be written between rounds, such as h = g(x_0) for EF21.
+  view<float, space> state(int k = 0) { return states_[std::size_t(k)].view(); }
+
+  template <class Visitor>
+  void visit_state(Visitor&& visit) {
+    visit("round", role::counter, round_.view());
+    for (int k = 0; k < N; ++k) visit(Rule::states[k], role::moment, states_[std::size_t(k)].view());
+  }
+  std::size_t state_bytes() const { return N * states_[0].bytes(); }
+  std::string algorithm() const { return std::string(Rule::name) + "/" + C::name; }
+  std::uint64_t state_layout() const { return layout().hash(); }
+  frugal::layout const& layout() const { return compressor_.layout(); }
+  Backend const& backend() const { return backend_; }
+
+ private:
+  Backend backend_;
+  frugal::compressor<C, Backend> compressor_;
+  std::int32_t sender_;
+  std::array<buffer<float, Backend>, N> states_;
+  buffer<float, Backend> work_;
+  buffer<std::int64_t, Backend> round_;
+};
+
+}  // namespace v0
+}  // namespace frugal
