@@ -15,6 +15,9 @@ for header in include/frugal/*/*.hpp; do
   name=$(basename "$header" .hpp)
   family=$(basename "$(dirname "$header")")
   case $family in core | backend | linalg | interop | comm) continue ;; esac
+  case $family/$name in  # mechanisms: no algorithm by themselves
+    decentralized/topology | decentralized/spectrum | decentralized/weights) continue ;;
+  esac
   algorithms=$((algorithms + 1))
   for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \
     "benchmarks/kernels/${name}_bench.cpp" "docs/algorithms/$name.md"; do
