@@ -82,10 +82,6 @@ struct cpu_team {
     cpu_chunks<value<T>>(0, n, f);
   }
 
-  template <index_t N, class T>
-  FRUGAL_CPU void prefetch(T const* p) const {
-    for (index_t i = 0; i < index_t(N * sizeof(T)); i += 64) __builtin_prefetch(reinterpret_cast<char const*>(p) + i);
-  }
   template <class Book>
   FRUGAL_CPU void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
@@ -155,10 +151,21 @@ struct cpu_team {
   }
 };
 
+/// f on teams [begin, end). What comes in two halves overlaps: while a block waits for its peak, the next is decoded.
 template <class Isa, class F>
 void cpu_teams(index_t begin, index_t end, F f) {
-  alignas(64) unsigned char scratch[F::scratch_bytes];
-  for (index_t r = begin; r < end; ++r) f(cpu_team<Isa>{r, scratch});
+  if constexpr (requires { typename F::stepped; }) {
+    alignas(64) unsigned char scratch[2][(F::scratch_bytes + 63) / 64 * 64];
+    typename F::stepped last;
+    for (index_t r = begin; r < end; ++r) {
+      const cpu_team<Isa> team{r, scratch[r & 1]};
+      last = f.step(team, [&] { f.encode(team, std::exchange(last, {})); });
+    }
+    f.encode(cpu_team<Isa>{end, nullptr}, last);
+  } else {
+    alignas(64) unsigned char scratch[F::scratch_bytes];
+    for (index_t r = begin; r < end; ++r) f(cpu_team<Isa>{r, scratch});
+  }
 }
 
 }  // namespace detail

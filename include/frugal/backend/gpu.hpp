@@ -49,8 +49,6 @@ struct gpu_team {
   FRUGAL_FN void for_values(index_t n, F const& f) const {
     lane_values<T>(c.lane(), c.lanes(), 0, n, f);
   }
-  template <index_t N, class T>
-  FRUGAL_FN void prefetch(T const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>
   FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;

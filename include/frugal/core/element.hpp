@@ -164,16 +164,39 @@ struct block_update {
   template <int K>
   using book = dynamic_code<Rule::states[K].range == values::any>;
 
-  FRUGAL_GENERIC template <class Team>
-  FRUGAL_FN void operator()(Team const& team) const {
+  /// A block between its two halves.
+  struct stepped {
+    index_t slot = 0;              // its first
+    float const* state = nullptr;  // the new states, `block` apart; null: there is nothing to encode
+    float inverse[N];
+  };
+  /// The first half: decode, apply the rule, find the new scales. `beside()` is called once, after the decoding: work
+  /// that does not depend on this block.
+  FRUGAL_GENERIC template <class Team, class Beside>
+  FRUGAL_FN stepped step(Team const& team, Beside const& beside) const {
     const index_t slots = team.rank() * block;
     const segment seg = tiles.at(slots / tile_size);
     const index_t at = slots - seg.first_tile * tile_size;
-    if (at >= seg.size || ctl->skip != 0) return;
-    run(team, seg, at, std::make_integer_sequence<int, N>{});
+    if (at >= seg.size || ctl->skip != 0) {
+      beside();
+      return {};
+    }
+    return run(team, seg, at, beside, std::make_integer_sequence<int, N>{});
+  }
+  /// The second half: encode.
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void encode(Team const& team, stepped const& b) const {
+    if (b.state) encode(team, b, std::make_integer_sequence<int, N>{});
+  }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    encode(team, step(team, nothing{}));
   }
 
  private:
+  struct nothing {
+    FRUGAL_FN void operator()() const {}
+  };
   /// The rule on a chunk of the block, states in the team's scratch.
   struct apply {
     Rule rule;
@@ -201,21 +224,25 @@ struct block_update {
     }
   };
 
-  FRUGAL_GENERIC template <class Team, int... K>
-  FRUGAL_FN void run(Team const& team, segment const& seg, index_t at, std::integer_sequence<int, K...>) const {
+  FRUGAL_GENERIC template <class Team, class Beside, int... K>
+  FRUGAL_FN stepped run(Team const& team, segment const& seg, index_t at, Beside const& beside,
+                        std::integer_sequence<int, K...>) const {
     const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
     segment here = seg;  // the block as a segment of its own; a listed one keeps its tensor's first element
     here.listed += at;
     if constexpr (Where::contiguous) here.flat += at, here.inner += at;
-    const apply step{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile};
-    team.template for_values<float>(size, step);
+    const apply rule{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile};
+    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
+    beside();
+    team.template for_values<float>(size, rule);
     const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
-    team.template prefetch<block>(step.x + 2 * block);  // while this block is encoded
-    team.template prefetch<block>(step.g + 2 * block);
-    (team.encode(book<K>{}, tile + K * block, inverse_of(peak[K]), s[K].code + slot), ...);
     if (team.lane() == 0) ((s[K].scale[slot / block] = peak[K]), ...);
+    return {slot, tile, {inverse_of(peak[K])...}};
+  }
+  FRUGAL_GENERIC template <class Team, int... K>
+  FRUGAL_FN void encode(Team const& team, stepped const& b, std::integer_sequence<int, K...>) const {
+    (team.encode(book<K>{}, b.state + K * block, b.inverse[K], s[K].code + b.slot), ...);
   }
 };
 

@@ -224,7 +224,7 @@ struct alignas(W * sizeof(T)) pack {
         pack<T, W / 2> lo, hi;
       };
       const auto h = detail::recast<halves>(a.as());
-      return horizontal_max(choose(h.lo > h.hi, h.lo, h.hi));
+      return horizontal_max(max(h.lo, h.hi));
     }
   }
 
