@@ -82,6 +82,27 @@ struct cpu_team {
     cpu_chunks<value<T>>(0, n, f);
   }
 
+  /// Slots [0, n) to bits, bit j mod 8 of byte j div 8 of `to`: the low bits of what f gives for a chunk are those of
+  /// its slots. The rest of the last byte is zero.
+  template <class T, class F>
+  FRUGAL_CPU void for_bits(index_t n, std::uint8_t* to, F f) const {
+    using V = value<T>;
+    constexpr index_t W = V::width;
+    constexpr auto all = ~std::uint64_t(0);
+    index_t j = 0;
+    for (; j + 64 <= n; j += 64) {
+      std::uint64_t word = 0;
+      FRUGAL_UNROLL for (index_t k = 0; k < 64; k += W) word |= (f(chunk<V, true>{j + k, W}) & (all >> (64 - W))) << k;
+      std::memcpy(to + j / 8, &word, 8);
+    }
+    if (j == n) return;
+    std::uint64_t word = 0;
+    cpu_chunks<V>(j, n, [&](auto c) { word |= (f(c) & (all >> (64 - W))) << (c.at - j); });
+    word &= all >> (64 - (n - j));
+    std::memcpy(to + j / 8, &word, std::size_t(n - j + 7) / 8);
+  }
+  /// Asks for the line at p, which may lie behind the end of an array.
+  FRUGAL_CPU void prefetch(void const* p) const { __builtin_prefetch(p); }
   template <class Book>
   FRUGAL_CPU void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
@@ -122,32 +143,42 @@ struct cpu_team {
     return bit_cast<float>(top);
   }
   /// The canonical sum of f over n <= tile_size slots from `from` on. The slots are in registers, where they fit; to
-  /// read whole lines they are turned by `head`, so that register k holds slots head + k width and on.
+  /// read whole lines they are turned by `head`, so that register k holds slots head + k width and on. Slots are added
+  /// to those half the circle away, so how far they are turned does not matter.
   template <class T, class F>
   FRUGAL_CPU T sum(F f, index_t from, index_t n) const {
     using V = value<T>;
     constexpr index_t slots = reduction_slots, packs = slots / V::width;
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : 0;
-    T* turned = scratch<T>();
+    const index_t whole = (n - head) / slots * slots, rest = n - head - whole;
+    T* turned = scratch<T>();  // for what does not fill a register
     typename V::reg acc[packs];
-    for (index_t k = 0; k < slots; ++k) turned[k] = T(0);
-    if (head > 0) (V(T(0)) + f(chunk<V, false>{from, head})).store(turned + slots - head, head);
+    FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] = typename V::reg{};
+    if (head > 0) {
+      for (index_t k = 0; k < slots; ++k) turned[k] = T(0);
+      (V(T(0)) + f(chunk<V, false>{from, head})).store(turned + slots - head, head);
+      FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] = V::load(turned + k * V::width).as();
+    }
     from += head;
-    const index_t whole = (n - head) / slots * slots;
-    FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] = V::load(turned + k * V::width).as();
     for (index_t j = 0; j < whole; j += slots)
       FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] =
           (V::of(acc[k]) + f(chunk<V, true>{from + j + k * V::width, V::width})).as();
-    FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) V::of(acc[k]).store(turned + k * V::width);
-    cpu_chunks<V>(0, n - head - whole, [&](auto c) {
-      c.store(turned, c.load(turned) + f(decltype(c){from + whole + c.at, c.n}));
-    });
-    // Slots are added to those half the circle away, so how far they are turned does not matter.
-    for (index_t h = slots / 2; h >= V::width; h /= 2)
-      for (index_t k = 0; k < h; k += V::width) (V::load(turned + k) + V::load(turned + k + h)).store(turned + k);
-    for (index_t h = V::width / 2; h > 0; h /= 2)
-      for (index_t k = 0; k < h; ++k) turned[k] = turned[k] + turned[k + h];
-    return turned[0];
+    if (rest > 0) {
+      FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) V::of(acc[k]).store(turned + k * V::width);
+      cpu_chunks<V>(0, rest, [=](auto c) {
+        c.store(turned, c.load(turned) + f(decltype(c){from + whole + c.at, c.n}));
+      });
+      FRUGAL_UNROLL for (index_t k = 0; k < packs; ++k) acc[k] = V::load(turned + k * V::width).as();
+    }
+    return halving_sum(fold<V, packs / 2>(acc));
+  }
+
+ private:
+  template <class V, index_t H, std::size_t N>
+  FRUGAL_CPU static V fold(typename V::reg (&acc)[N]) {
+    FRUGAL_UNROLL for (index_t k = 0; k < H; ++k) acc[k] = (V::of(acc[k]) + V::of(acc[k + H])).as();
+    if constexpr (H > 1) return fold<V, H / 2>(acc);
+    else return V::of(acc[0]);
   }
 };
 

@@ -49,6 +49,25 @@ struct gpu_team {
   FRUGAL_FN void for_values(index_t n, F const& f) const {
     lane_values<T>(c.lane(), c.lanes(), 0, n, f);
   }
+  /// Slots [0, n) to bits, bit j mod 8 of byte j div 8 of `to`: the low bits of what f gives for a chunk are those of
+  /// its slots. The rest of the last byte is zero. A lane makes whole bytes.
+  FRUGAL_GENERIC template <class T, class F>
+  FRUGAL_FN void for_bits(index_t n, std::uint8_t* to, F const& f) const {
+    using four = value<T>;
+    using one = frugal::lanes<T, 1>;
+    const bool wide = f.aligned(4);
+    for (index_t j = 8 * index_t(c.lane()); j < n; j += 8 * index_t(c.lanes())) {
+      std::uint32_t byte = 0;
+      if (wide && j + 8 <= n) {
+        const std::uint32_t low = f(chunk<four, true>{j, 4}) & 15;
+        byte = low | (f(chunk<four, true>{j + 4, 4}) & 15) << 4;
+      } else {
+        for (index_t k = j; k < n && k < j + 8; ++k) byte |= (f(chunk<one, true>{k, 1}) & 1) << (k - j);
+      }
+      to[j / 8] = std::uint8_t(byte);
+    }
+  }
+  FRUGAL_FN void prefetch(void const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>
   FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
@@ -80,7 +99,7 @@ struct gpu_team {
     c.sync();
     return bit_cast<float>(slot[0]);
   }
-  /// The canonical sum of f over n slots from `from` on; lane 0 gets it.
+  /// The canonical sum of f over n slots from `from` on; every lane gets it.
   FRUGAL_GENERIC template <class T, class F>
   FRUGAL_FN T sum(F const& f, index_t from, index_t n) const {
     using one = frugal::lanes<T, 1>;

@@ -28,12 +28,18 @@ struct vector_source {
   FRUGAL_FN vector_source from(index_t i) const { return {x + i}; }
   FRUGAL_FN bool aligned(int width) const { return multiple_of(x, width); }
   FRUGAL_FN float const* contiguous() const { return x; }
-  /// Coders that need one pass: what is compressed; and the same with `code(value)` being sent in its place.
+  /// Asks for element i and those that share its line, where that pays.
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void ahead(Team const& team, index_t i) const {
+    team.prefetch(x + i);
+  }
+  /// Coders that need all elements in one order: what is compressed, to be looked at; and the same, now that
+  /// `code(value)` is sent in its place. Seen: whether it was looked at before.
   FRUGAL_GENERIC template <class Chunk>
   FRUGAL_FN auto value(Chunk c) const {
     return c.load(x);
   }
-  FRUGAL_GENERIC template <class Chunk, class Code>
+  FRUGAL_GENERIC template <bool Seen, class Chunk, class Code>
   FRUGAL_FN auto exchange(Chunk c, Code const&) const {
     return c.load(x);
   }

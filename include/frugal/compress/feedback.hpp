@@ -3,9 +3,9 @@
 /// A rule says what is compressed and what becomes of the memory, for one element and any value type V:
 ///
 ///     states        names; the first is the memory, the others follow the gradients
-///     residual      whether the memory, where nothing is sent, becomes what was to be compressed
-///     input(g, s...)      p, what is compressed; may update the states but the first
-///     sent(p, d, s...)    the memory, now that d was sent in place of p
+///     residual      whether the memory, where nothing is sent, becomes what was to be compressed (then there is one
+///     state) input(g, s...)      p, what is compressed; may update the states but the first sent(p, d, s...)    the
+///     memory, now that d was sent in place of p
 #pragma once
 #include <array>
 #include <utility>
@@ -41,13 +41,15 @@ struct feedback_source {
   }
   FRUGAL_FN float const* contiguous() const { return s[0]; }
 
+  template <class Team>
+  FRUGAL_FN void ahead(Team const&, index_t) const {}  // the block itself fills the cache
   FRUGAL_GENERIC template <class Chunk>
   FRUGAL_FN auto value(Chunk c) const {
     return value_of(c, every{});
   }
-  FRUGAL_GENERIC template <class Chunk, class Code>
+  FRUGAL_GENERIC template <bool Seen, class Chunk, class Code>
   FRUGAL_FN auto exchange(Chunk c, Code const& code) const {
-    return exchange_of(c, code, every{});
+    return exchange_of < Seen && Rule::residual > (c, code, every{});
   }
   template <class Backend>
   float const* all(Backend const& b, index_t n) const {
@@ -57,17 +59,21 @@ struct feedback_source {
   FRUGAL_FN void sent(index_t i, float d) const { sent_of(chunk<lanes<float, 1>, true>{i, 1}, d, every{}); }
 
  private:
+  // What a residual compresses takes the place of its memory at the first sight of it; others make it anew each time,
+  // which is cheaper than to keep it.
   FRUGAL_GENERIC template <class Chunk, int... K>
   FRUGAL_FN auto value_of(Chunk c, std::integer_sequence<int, K...>) const {
     using V = typename Chunk::value;
     V now[] = {c.load(s[K])...};
-    return rule.input(c.load(g), now[K]...);
+    const V p = rule.input(c.load(g), now[K]...);
+    if constexpr (Rule::residual) c.store(s[0], p);
+    return p;
   }
-  FRUGAL_GENERIC template <class Chunk, class Code, int... K>
+  FRUGAL_GENERIC template <bool Made, class Chunk, class Code, int... K>
   FRUGAL_FN auto exchange_of(Chunk c, Code const& code, std::integer_sequence<int, K...>) const {
     using V = typename Chunk::value;
-    V now[] = {c.load(s[K])...};
-    const V p = rule.input(c.load(g), now[K]...);
+    V now[] = {c.load(s[K])...}, p = now[0];
+    if constexpr (!Made) p = rule.input(c.load(g), now[K]...);
     rule.sent(p, code(p), now[K]...);
     (c.store(s[K], now[K]), ...);
     return p;

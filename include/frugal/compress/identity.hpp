@@ -29,7 +29,7 @@ struct copy_elements {
     };
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
-      c.store(to, source.exchange(c, same{}));
+      c.store(to, source.template exchange<false>(c, same{}));
     }
   };
   FRUGAL_FN bound bind(segment const&) const { return {source, to}; }

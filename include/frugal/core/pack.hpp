@@ -214,6 +214,38 @@ struct alignas(W * sizeof(T)) pack {
       return r != 0;
     }
   }
+  /// Bit k: whether a < b in lane k.
+  friend FRUGAL_CPU std::uint32_t less_bits(pack a, pack b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(reg) == 64 && std::is_same_v<T, float>)
+      return _mm512_cmp_ps_mask((__m512)a.as(), (__m512)b.as(), _CMP_LT_OS);
+    else
+#endif
+#if defined(__AVX__)
+    if constexpr (sizeof(reg) == 32 && sizeof(T) == 4) return std::uint32_t(_mm256_movemask_ps((__m256)(a.as() < b.as())));
+    else
+#endif
+#if defined(__x86_64__)
+    if constexpr (sizeof(reg) == 16 && sizeof(T) == 4) return std::uint32_t(_mm_movemask_ps((__m128)(a.as() < b.as())));
+    else
+#endif
+    {
+      std::uint32_t r = 0;
+      for (int k = 0; k < W; ++k) r |= std::uint32_t(a.v[k] < b.v[k]) << k;
+      return r;
+    }
+  }
+  FRUGAL_CPU static pack of_bits(std::uint32_t b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(reg) == 64 && sizeof(T) == 4) return of((reg)_mm512_movm_epi32(__mmask16(b)));
+    else
+#endif
+    {
+      pack lane;
+      for (int k = 0; k < W; ++k) lane.v[k] = T(1) << k;
+      return of((reg)((pack(T(b)) & lane).as() == lane.as()));
+    }
+  }
   // clang-format on
   friend FRUGAL_CPU T horizontal_max(pack a) {
     if constexpr (W == 2) {
@@ -225,6 +257,20 @@ struct alignas(W * sizeof(T)) pack {
       };
       const auto h = detail::recast<halves>(a.as());
       return horizontal_max(max(h.lo, h.hi));
+    }
+  }
+
+  /// Lane k to lane k + W / 2, and so on with the first half, until one is left.
+  friend FRUGAL_CPU T halving_sum(pack a) {
+    if constexpr (W == 2) {
+      const reg r = a.as();
+      return r[0] + r[1];
+    } else {
+      struct halves {
+        pack<T, W / 2> lo, hi;
+      };
+      const auto h = detail::recast<halves>(a.as());
+      return halving_sum(h.lo + h.hi);
     }
   }
 

@@ -76,6 +76,12 @@ struct lane_mask {
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) r = r || m.v[k];
     return r;
   }
+  /// Lane k from bit k.
+  FRUGAL_FN static lane_mask of_bits(std::uint32_t b) {
+    lane_mask m;
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) m.v[k] = b >> k & 1;
+    return m;
+  }
 };
 
 /// Eight entries indexed by an integer value modulo 8: small enough to live in registers.
@@ -115,6 +121,12 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   friend FRUGAL_FN mask operator>(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] > b.v[k])
   friend FRUGAL_FN mask operator<(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] < b.v[k])
   friend FRUGAL_FN mask operator==(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] == b.v[k])
+  /// Bit k: whether a < b in lane k.
+  friend FRUGAL_FN std::uint32_t less_bits(lanes a, lanes b) {
+    std::uint32_t r = 0;
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) r |= std::uint32_t(a.v[k] < b.v[k]) << k;
+    return r;
+  }
   friend FRUGAL_FN lanes select(mask c, lanes a, lanes b) FRUGAL_EACH(lanes, c.v[k] ? a.v[k] : b.v[k])
   friend FRUGAL_FN lanes sqrt(lanes a) FRUGAL_EACH(lanes, detail::root(a.v[k]))
   /// For products that are known to be exact: fused or not, the bits are the same.
