@@ -76,9 +76,8 @@ inline int print(table const& t, bool judged) {
   return missed;
 }
 
-inline int command_line(int argc, char** argv) try {
+inline int command_line(int argc, char** argv, session s = {}) try {
   CLI::App app("Times frugal's kernels against limits measured in the same rounds.");
-  session s;
   std::string out;
   bool append = false;
   app.add_option("--out", out, "write the ratios there, one JSON line each");
@@ -92,7 +91,7 @@ inline int command_line(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
   if (s.quick) {
     s.log2n = 12;
-    s.work = {1, 0};
+    s.work.rounds = 1, s.work.sample_seconds = 0;
   }
 
   ratio_file file(out, append);

@@ -39,6 +39,7 @@ struct timing {
 struct effort {
   int rounds = 11;
   double sample_seconds = 5e-3;  ///< a sample repeats its pass until it lasts this long
+  bool lockstep = false;         ///< several processes measure together: every one makes every pass just once
 };
 
 inline double median(std::vector<double> v) {
@@ -78,13 +79,13 @@ class table {
     for (timing const& c : cases_) {
       c.pass();
       double const once = std::max(lasts(c, 1), 1e-9);
-      passes.push_back(int(std::clamp(std::ceil(e.sample_seconds / once), 1.0, 1e6)));
+      passes.push_back(e.lockstep ? 1 : int(std::clamp(std::ceil(e.sample_seconds / once), 1.0, 1e6)));
     }
     std::vector<std::vector<double>> t(cases_.size());
     for (int round = 0; round < e.rounds; ++round)
       for (std::size_t k = 0; k < cases_.size(); ++k) {  // each round begins with another case
         std::size_t const i = (k + std::size_t(round)) % cases_.size();
-        t[i].push_back(sample(cases_[i], passes[i]));
+        t[i].push_back(sample(cases_[i], passes[i], e.lockstep ? 1 : 4));
       }
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       cases_[i].seconds = median(t[i]);
@@ -125,11 +126,11 @@ class table {
     for (int k = 0; k < passes; ++k) c.pass();
     return (now() - start) / passes;
   }
-  /// A sample that lost its core is taken again; on a busy machine the best of four has to do.
-  double sample(timing const& c, int passes) {
+  /// A sample that lost its core is taken again; on a busy machine the best of a few has to do.
+  double sample(timing const& c, int passes, int attempts) {
     double best = std::numeric_limits<double>::infinity();
     ++samples_;
-    for (int attempt = 0; attempt < 4; ++attempt) {
+    for (int attempt = 0; attempt < attempts; ++attempt) {
       long const before = preemptions();
       best = std::min(best, lasts(c, passes));
       if (preemptions() == before) return best;

@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
       [&](frugal::mpi_comm& world) {
         if (!how.empty()) return fail(world, how);
         conform(world, {.timeout = 60});
-        conform(world, {.timeout = 60, .progress_thread = false, .longest = 10007});
+        conform(world, {.timeout = 60, .progress_thread = false, .shared_memory = false, .longest = 10007});
       },
       options);
 }

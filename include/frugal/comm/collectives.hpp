@@ -87,12 +87,14 @@ class collectives {
   template <class Op, comm_element T>
   void all_reduce(T* x, index_t n) {
     const envelope e = next<T>(message_kind::all_reduce, n, Op::code);
+    if constexpr (requires { transport_.window(std::size_t{}); })
+      if (!beside_ && n * index_t(sizeof(T)) >= window_slice) {
+        agree(e);
+        if (auto* w = transport_.window(2 * 2 * window_slice)) return all_reduce_in<Op>(*w, x, n);
+      }
     const int ranks = size(), me = rank();
     const index_t slice = slice_bytes / index_t(sizeof(T)), slices = n > slice ? (n + slice - 1) / slice : 1;
-    const auto part = [&](index_t k, int r) {
-      const index_t begin = k * slice, length = std::min(slice, n - begin);
-      return range{begin + length * r / ranks, begin + length * (r + 1) / ranks};
-    };
+    const auto part = [&](index_t k, int r) { return part_of(slice, n, k, r); };
     for (index_t k = 0; k <= slices; ++k) {
       if (k < slices) {
         const range mine = part(k, me);
@@ -224,6 +226,41 @@ class collectives {
     index_t begin, end;
     index_t size() const { return end - begin; }
   };
+  /// Of slice k of a vector of n, what rank r owns.
+  range part_of(index_t slice, index_t n, index_t k, int r) const {
+    const index_t begin = k * slice, length = std::min(slice, n - begin);
+    return {begin + length * r / size(), begin + length * (r + 1) / size()};
+  }
+  /// The same in memory that the ranks share: in one step, slice k is laid out for its owners, slice k - 1 is added by
+  /// them, and slice k - 2 is taken home. Half of a rank's memory serves the even slices, half the odd ones.
+  static constexpr index_t window_slice = index_t(1) << 20;
+  template <class Op, class Window, class T>
+  void all_reduce_in(Window& w, T* x, index_t n) {
+    const int ranks = size(), me = rank();
+    const index_t slice = window_slice / index_t(sizeof(T)), slices = (n + slice - 1) / slice;
+    const auto part = [&](index_t k, int r) { return part_of(slice, n, k, r); };
+    const auto laid_out = [&](index_t k, int r) {  // the slice as rank r has it, but for its own part
+      return reinterpret_cast<T*>(w.of(r)) + k % 2 * 2 * slice - k * slice;
+    };
+    const auto sums = [&](index_t k, int r) { return laid_out(k, r) + slice; };  // the part of rank r, added
+    const auto copy = [](T* to, T const* from, range p) {
+      if (p.size() > 0) std::memcpy(to + p.begin, from + p.begin, std::size_t(p.size()) * sizeof(T));
+    };
+    index_t sent = 0;
+    for (index_t k = 0; k < slices + 2; ++k) {
+      for (int r = 0; r < ranks && k < slices; ++r)
+        if (r != me) copy(laid_out(k, me), x, part(k, r)), sent += part(k, r).size();
+      if (const range p = k > 0 && k <= slices ? part(k - 1, me) : range{}; p.size() > 0) {
+        sources_.resize(std::size_t(ranks));
+        for (int r = 0; r < ranks; ++r) sources_[std::size_t(r)] = (r == me ? x : laid_out(k - 1, r)) + p.begin;
+        add<Op>(sums(k - 1, me) + p.begin, p.size());
+        sent += p.size() * (ranks - 1);
+      }
+      for (int r = 0; r < ranks && k > 1; ++r) copy(x, sums(k - 2, r), part(k - 2, r));
+      transport_.meet(w);
+    }
+    sent_.add(message_kind::all_reduce, sent * index_t(sizeof(T)));
+  }
   int tag(bool back = false) const { return collective_tag(beside_, back); }
   /// Every rank has come here with this envelope: in rounds, each hears from the one 1, 2, 4 ... before it.
   void agree(envelope const& e) {

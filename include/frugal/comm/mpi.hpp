@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file `mpi_comm`: the communicator over MPI. The only header that includes <mpi.h>.
+/// @file `mpi_comm`: the communicator over MPI. No other header includes <mpi.h> or needs it.
 #pragma once
 
 // The C++ bindings that MPI has long dropped would have to be linked.
@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "communicator.hpp"
+#include "mpi_window.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -28,6 +29,8 @@ struct mpi_options {
   double timeout = 0;
   /// Whether calls beside the caller may have a thread, where MPI grants MPI_THREAD_MULTIPLE.
   bool progress_thread = true;
+  /// Whether large all-reduces go through memory that the ranks share, where they are all on one node.
+  bool shared_memory = true;
   /// Bytes of the longest of MPI's own messages, whose counts are ints. All ranks give the same.
   index_t longest = index_t(1) << 30;
 };
@@ -119,6 +122,24 @@ class mpi_transport {
                                                                   : MPI_SUM;
     detail::mpi_check(MPI_Allreduce(MPI_IN_PLACE, x, int(n), type, operation, c_->comm), "MPI_Allreduce");
   }
+  /// Memory that all ranks share, `bytes` for each, or null; made by the first call, which all ranks make together.
+  detail::mpi_window* window(std::size_t bytes) {
+    if (!c_->options.shared_memory || size() == 1) return nullptr;
+    if (!c_->window) c_->window = std::make_unique<detail::mpi_window>(c_->comm, bytes);
+    return c_->window->bytes() >= bytes ? c_->window.get() : nullptr;
+  }
+  void meet(detail::mpi_window& w) {
+    if (c_->broken) throw comm_error("frugal: mpi: this communicator was left by an error");
+    unsigned idle = 0;
+    double since = 0;
+    w.meet([&](int r) {
+      if (++idle < 1000) return;
+      std::this_thread::yield();
+      if (idle % 128 != 0 || !waited_too_long(since)) return;
+      c_->broken = true;
+      throw comm_error(waited() + ", for rank " + std::to_string(r) + " in all_reduce");
+    });
+  }
   mpi_transport subgroup(std::vector<int> const& members, std::uint64_t number) {
     MPI_Group all, some;
     MPI_Comm comm = MPI_COMM_NULL;
@@ -173,7 +194,10 @@ class mpi_transport {
       int over = 0;
       MPI_Finalized(&over);
       // Freeing is collective: not while an error unwinds this rank alone.
-      if (!over && !broken && std::uncaught_exceptions() == 0) MPI_Comm_free(&comm);
+      const bool together = !over && !broken && std::uncaught_exceptions() == 0;
+      if (window && !together) window->abandon();
+      window.reset();
+      if (together) MPI_Comm_free(&comm);
     }
     void finish() noexcept {
       {
@@ -202,6 +226,7 @@ class mpi_transport {
     }
     MPI_Comm comm;
     mpi_options options;
+    std::unique_ptr<detail::mpi_window> window;
     int rank = 0, size = 1;
     bool threads = false;
     std::atomic<bool> broken = false, stop = false;
@@ -285,15 +310,20 @@ class mpi_transport {
     if (idle < 100) return;
     if (beside && idle > 10000) std::this_thread::sleep_for(std::chrono::microseconds(50));
     else std::this_thread::yield();
-    if (c_->options.timeout <= 0 || idle % 128 != 0) return;
-    if (since == 0) since = now();
-    if (now() - since < c_->options.timeout) return;
-    std::string text =
-        "frugal: mpi: rank " + std::to_string(rank()) + " waited for " + detail::text(c_->options.timeout) + " s";
+    if (idle % 128 != 0 || !waited_too_long(since)) return;
+    std::string text = waited();
     for (std::size_t i = 0; i < w.requests.size(); ++i)
       if (w.requests[i] != MPI_REQUEST_NULL && w.waits_for[i])
         text += ", for " + w.waits_for[i]->expected.text() + " from rank " + std::to_string(w.waits_for[i]->peer);
     throw comm_error(text);
+  }
+  bool waited_too_long(double& since) const {
+    if (c_->options.timeout <= 0) return false;
+    if (since == 0) since = now();
+    return now() - since >= c_->options.timeout;
+  }
+  std::string waited() const {
+    return "frugal: mpi: rank " + std::to_string(rank()) + " waited for " + detail::text(c_->options.timeout) + " s";
   }
   /// After an error nothing more is received into memory that its owner may free, as far as MPI lets us.
   void abandon(workspace& w) noexcept {
