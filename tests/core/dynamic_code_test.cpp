@@ -32,7 +32,6 @@ void for_books(F const& f) {
 }
 
 // ---- values
-// ----------------------------------------------------------------------------------------------------------
 template <bool Signed, class V>
 floats decode_all() {
   codes c(256);
@@ -98,9 +97,7 @@ TEST(dynamic_code, nearest_entry_everywhere) {
   });
 }
 
-// ---- blocks
-// ---------------------------------------------------------------------------------------------------------- Blocks of
-// 256 floats through a team: absmax, codes, values again.
+// ---- blocks: 256 floats through a team: absmax, codes, values again
 template <bool Signed>
 struct quantise {
   static constexpr unsigned team_threads = 64;
@@ -206,6 +203,36 @@ TEST(dynamic_code, many_blocks_on_every_backend) {
       ASSERT_EQ(q.code[i], (encode<sign, lane1>({s[i]}, 1 / absmax)[0])) << i;
       ASSERT_EQ(q.value[i], entries[q.code[i]] * absmax) << i;
     }
+  });
+}
+
+// The floats around every tie and every power of two, among them some that are no numbers; the absmax of each block
+// is 1.
+TEST(dynamic_code, every_edge_through_a_team) {
+  for_books([](auto sign, floats const& entries) {
+    floats s;
+    const auto put = [&](float x) {
+      if (s.size() % 256 == 0) s.push_back(1);
+      s.push_back(x);
+    };
+    const auto around = [&](float x) {
+      for (float y : {std::nextafter(x, -2.f), x, std::nextafter(x, 2.f)}) {
+        put(y);
+        if (sign) put(-y);
+      }
+    };
+    for (std::size_t k = 0; k < 255; ++k) around(0.5f * (entries[k] + entries[k + 1]));
+    for (float x = 0.5f; x > 1e-9f; x /= 2) around(x);
+    const std::size_t finite = s.size();
+    constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    for (float x : {infinity, nan, -nan, 0.f, -0.f, 1e-45f, 1e-39f, infinity}) {
+      put(sign && x == infinity ? -x : x);
+      for (std::size_t k = s.size() % 97; k < finite; k += 3) put(s[k]);
+    }
+    const quantised q = same_on_every_backend([&](auto const& b) { return through_team<sign>(b, s); });
+    EXPECT_TRUE(same_bits(floats(q.scale.size(), 1.f), q.scale));
+    const codes want = encode<sign, lane1>(s, 1);
+    EXPECT_TRUE(same_bits(want, codes(q.code.begin(), q.code.begin() + index_t(want.size()))));
   });
 }
 
