@@ -9,6 +9,7 @@
 #include "../core/view.hpp"
 #include "../core/work.hpp"
 #include "cpu_codes.hpp"
+#include "cpu_select.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -72,7 +73,17 @@ struct cpu_team {
   unsigned char* memory;
 
   index_t rank() const { return at; }
-  static constexpr int lane() { return 0; }
+  static constexpr unsigned lane() { return 0; }
+  static constexpr unsigned lanes() { return 1; }
+  static constexpr void sync() {}
+  FRUGAL_CPU void count(std::uint32_t* p) const { ++*p; }
+  /// The first n of the bins, but negative ones.
+  template <class I>
+  FRUGAL_CPU void count(std::uint32_t* table, I bins, index_t n) const {
+    if (!any(bins > I(-1))) return;
+    for (index_t k = 0; k < n; ++k)
+      if (bins.v[k] >= 0) ++table[bins.v[k]];
+  }
   template <class T>
   T* scratch() const {
     return reinterpret_cast<T*>(memory);
@@ -100,6 +111,12 @@ struct cpu_team {
     cpu_chunks<V>(j, n, [&](auto c) { word |= (f(c) & (all >> (64 - W))) << (c.at - j); });
     word &= all >> (64 - (n - j));
     std::memcpy(to + j / 8, &word, std::size_t(n - j + 7) / 8);
+  }
+  /// Elements of large magnitude and their indices (cpu_select.hpp).
+  template <bool Exact>
+  FRUGAL_CPU index_t collect(float const* x, index_t n, std::uint32_t floor, std::uint32_t const* index,
+                             std::uint32_t first, index_t room, std::uint32_t* to_index, float* to_value) const {
+    return detail::collect<Isa, Exact>(x, n, floor, index, first, room, to_index, to_value);
   }
   /// Asks for the line at p, which may lie behind the end of an array.
   FRUGAL_CPU void prefetch(void const* p) const { __builtin_prefetch(p); }

@@ -41,6 +41,16 @@ struct gpu_team {
 
   FRUGAL_GENERIC FRUGAL_FN index_t rank() const { return c.block(); }
   FRUGAL_GENERIC FRUGAL_FN unsigned lane() const { return c.lane(); }
+  FRUGAL_GENERIC FRUGAL_FN unsigned lanes() const { return c.lanes(); }
+  /// Every lane of the team comes here before one goes on.
+  FRUGAL_GENERIC FRUGAL_FN void sync() const { c.sync(); }
+  /// One more, whatever other lanes add at the same time.
+  FRUGAL_GENERIC FRUGAL_FN void count(std::uint32_t* p) const { c.count(p); }
+  /// The first n of the bins, but negative ones.
+  FRUGAL_GENERIC template <class I>
+  FRUGAL_FN void count(std::uint32_t* table, I bins, index_t n) const {
+    FRUGAL_UNROLL for (int k = 0; k < I::width; ++k) if (k < n && bins.v[k] >= 0) c.count(table + bins.v[k]);
+  }
   FRUGAL_GENERIC template <class T>
   FRUGAL_FN T* scratch() const {
     return reinterpret_cast<T*>(memory);

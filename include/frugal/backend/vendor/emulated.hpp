@@ -90,6 +90,7 @@ class emulated_team {
     unsigned lane() const { return lane_; }
     unsigned lanes() const { return unsigned(team->at_.size()); }
     void sync() const { swapcontext(&team->at_[lane_], &team->home_); }
+    void count(std::uint32_t* p) const { ++*p; }
   };
 
   explicit emulated_team(emulated_stream s)
