@@ -12,7 +12,7 @@
 
 namespace frugal_test {
 
-// Calls of operator new so far, in programs with optimizer_suite.cpp, which replaces it.
+// Calls of operator new so far, in programs with count_allocations.cpp, which replaces it.
 inline std::atomic<long> allocations{0};
 
 // Where an optimizer runs.

@@ -2,22 +2,6 @@
 #include "support/optimizer_suite.hpp"
 
 #include <cmath>
-#include <cstdlib>
-#include <new>
-
-// Counts what is allocated.
-static void* counted(std::size_t bytes, std::size_t alignment) {
-  ++frugal_test::allocations;
-  void* p = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
-  if (!p) throw std::bad_alloc();
-  return p;
-}
-void* operator new(std::size_t n) { return counted(n, alignof(std::max_align_t)); }
-void* operator new(std::size_t n, std::align_val_t a) { return counted(n, std::size_t(a)); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace frugal_test {
 namespace {

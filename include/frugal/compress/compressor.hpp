@@ -22,6 +22,7 @@ namespace detail {
 /// What is compressed, element by element: here a vector as it is. An error feedback computes it from its state and a
 /// gradient, and changes the state when it learns what was sent.
 struct vector_source {
+  static constexpr bool listens = false;
   float const* x;
 
   /// From element i on.
@@ -43,12 +44,12 @@ struct vector_source {
   FRUGAL_FN auto exchange(Chunk c, Code const&) const {
     return c.load(x);
   }
-  /// Coders that choose: all of it in memory; and the news that d was sent for element i, nothing for the rest.
+  /// Coders that choose: all of it in memory. One that `listens` is told by sent(i, d) what was sent for element i;
+  /// for the rest, nothing was.
   template <class Backend>
   float const* all(Backend const&, index_t) const {
     return x;
   }
-  FRUGAL_FN void sent(index_t, float) const {}
 };
 
 /// x + a d, or d.
@@ -139,7 +140,7 @@ class compressor {
   }
   void add_to(view<float, space> x, checked_message const& m, double scale = 1) {
     check_vector(x, "a vector to add to");
-    require(scale - scale == 0, "the scale of a message", "a finite number", scale);
+    require_range("the scale of a message", scale, -0x1p127, 0x1p127, true);
     coder_.template decode<true>(x.data(), float(scale), m.payload, m.stamp);
   }
 

@@ -20,6 +20,7 @@ namespace detail {
 /// What a compressor is given by an error feedback: detail::vector_source has the interface.
 template <class Rule>
 struct feedback_source {
+  static constexpr bool listens = true;
   static constexpr int N = int(sizeof(Rule::states) / sizeof(char const*));
   using every = std::make_integer_sequence<int, N>;
   Rule rule;
