@@ -325,6 +325,9 @@ TEST(loopback, ranks_that_disagree_get_an_error) {
   EXPECT_CONTAINS(with([&](c& k) { k.all_reduce(cpu, std::vector<float>(10), op::sum{}, frugal::any_order); },
                        [](c& k) { k.all_reduce(cpu, std::vector<float>(11), op::sum{}, frugal::any_order); }),
                   "disagree");
+  EXPECT_CONTAINS(with([](c& k) { k.broadcast(cpu, std::vector<float>(10), 1); },
+                       [](c& k) { k.broadcast(cpu, std::vector<float>(10), 0); }),
+                  "broadcast number 0 from root");
 }
 
 TEST(loopback, a_rank_fails_and_the_others_may_go_on) {

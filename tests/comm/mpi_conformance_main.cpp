@@ -52,6 +52,7 @@ void fail(frugal::mpi_comm& world, std::string const& how) {
   if (how == "mismatch") world.all_reduce(cpu, std::vector<float>(last ? 100001 : 100000));
   if (how == "mismatch_any_order")
     world.all_reduce(cpu, std::vector<float>(last ? 100001 : 100000), op::sum{}, frugal::any_order);
+  if (how == "mismatch_root") world.broadcast(cpu, std::vector<float>(1000), last ? 1 : 0);
   if (how == "timeout" && last) sleep(30);
   world.barrier(cpu);
   pending.wait();

@@ -6,12 +6,13 @@ set -u
 program=$1
 shift
 faults=0
-for how in throw kill mismatch mismatch_any_order timeout; do
+for how in throw kill mismatch mismatch_any_order mismatch_root timeout; do
   case $how in
     throw) text='frugal: rank 2: thrown on purpose' ;;
     kill) text='rank 2 ' ;;
     mismatch) text='rank 2 expected all_reduce (sum) number 1 of 100001 float' ;;
     mismatch_any_order) text='of 100001 float (0 bytes)' ;;
+    mismatch_root) text='the ranks disagree: rank' ;;
     timeout) text='waited for 1 s, for barrier number 1 from rank 2' ;;
   esac
   started=$(date +%s)

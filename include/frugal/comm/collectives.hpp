@@ -203,10 +203,11 @@ class collectives {
     }
     exchange();
   }
-  /// Down a binomial tree.
+  /// Down a binomial tree, once all mean the same root: ranks that do not would wait for each other.
   template <comm_element T>
   void broadcast(T* x, index_t n, int root) {
     const envelope e = next<T>(message_kind::broadcast, n, operation::none, root);
+    agree(e);
     const int ranks = size(), relative = (rank() - root + ranks) % ranks;
     int bit = 1;
     for (; bit < ranks && !(relative & bit); bit *= 2) {
