@@ -16,7 +16,8 @@ for header in include/frugal/*/*.hpp; do
   family=$(basename "$(dirname "$header")")
   case $family in core | backend | linalg | interop | comm) continue ;; esac
   case $family/$name in  # mechanisms: no algorithm by themselves
-    decentralized/topology | decentralized/spectrum | decentralized/weights) continue ;;
+    compress/message | compress/compressor | compress/sparse | compress/feedback) continue ;;
+    decentralized/topology | decentralized/spectrum | decentralized/weights | decentralized/neighbourhood) continue ;;
   esac
   algorithms=$((algorithms + 1))
   for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \

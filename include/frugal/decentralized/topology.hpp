@@ -6,7 +6,6 @@
 /// pairs, Steger, Wormald, "Generating random regular graphs quickly", Comb. Probab. Comput. 8, 1999.
 #pragma once
 #include <algorithm>
-#include <compare>
 #include <vector>
 
 #include "../core/error.hpp"
@@ -19,7 +18,9 @@ inline namespace v0 {
 /// From one rank to another; in an undirected graph both ways, and `from` < `to`.
 struct edge {
   int from, to;
-  friend auto operator<=>(edge const&, edge const&) = default;
+  // By hand: nvcc's host pass loses a defaulted comparison.
+  friend bool operator==(edge const& a, edge const& b) { return a.from == b.from && a.to == b.to; }
+  friend bool operator<(edge const& a, edge const& b) { return a.from != b.from ? a.from < b.from : a.to < b.to; }
 };
 
 /// A graph of the ranks 0 ... size() - 1: no loops, every edge once, connected (a directed one strongly; a step of
