@@ -2,10 +2,18 @@
 /// @file Memory that the ranks of one node share: what a large all-reduce goes through, where messages would be copied
 /// twice. Included by comm/mpi.hpp.
 #pragma once
+
+// The C++ bindings that MPI has long dropped would have to be linked.
+#ifndef OMPI_SKIP_MPICXX
+#define OMPI_SKIP_MPICXX 1
+#endif
+#ifndef MPICH_SKIP_MPICXX
+#define MPICH_SKIP_MPICXX 1
+#endif
 #include <mpi.h>
 
 #include <atomic>
-#include <thread>
+#include <vector>
 
 #include "error.hpp"
 
