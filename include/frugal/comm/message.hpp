@@ -108,7 +108,7 @@ struct incoming {
   /// Where the bytes go. Throws when the message is not the one expected; `me` is for the text.
   void* accept(envelope const& got, int me) const {
     envelope want = expected;
-    if (any_size) want.count = got.count, want.bytes = got.bytes;
+    if (any_size && got.bytes >= 0) want.count = got.count, want.bytes = got.bytes;
     const bool same = got.magic == want.magic && got.kind == want.kind && got.type == want.type && got.op == want.op &&
                       got.number == want.number && got.root == want.root && got.count == want.count &&
                       got.bytes == want.bytes;
