@@ -137,6 +137,7 @@ class histogram {
   void operator()(view<std::uint32_t const, space> keys, view<std::uint32_t, space> counts) {
     detail::require_span("the keys of a histogram", keys, 0, n_);
     detail::require_span("the counts of a histogram", counts, bins_, bins_);
+    detail::require_apart("the keys and the counts of a histogram", keys, counts);
     const index_t p = parts(keys.size());
     backend_.for_teams(detail::part_counts<detail::keys_job>{{keys.data(), keys.size()}, p, bins_, tables_.data()});
     backend_.for_teams(detail::added_counts{tables_.data(), p, bins_, counts.data()});
@@ -170,6 +171,7 @@ class pair_sort {
   void operator()(view<std::uint32_t, space> keys, view<std::uint32_t, space> values) {
     detail::require_span("the keys of a sort", keys, 0, n_);
     detail::require_span("the values of a sort", values, keys.size(), keys.size());
+    detail::require_apart("the keys and the values of a sort", keys, values);
     const index_t n = keys.size();
     std::uint32_t *key = keys.data(), *value = values.data(), *other_key = pairs_.data(), *other_value = other_key + n;
     for (int shift = 0; shift < 32; shift += 8) {

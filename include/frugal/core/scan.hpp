@@ -3,6 +3,8 @@
 /// condition. The sums of tiles, a scan of those, a scan of each tile: any number of teams and lanes gives the same.
 /// Blelloch, "Prefix sums and their applications", CMU-CS-90-190, 1990.
 #pragma once
+#include <functional>
+
 #include "buffer.hpp"
 
 namespace frugal {
@@ -184,6 +186,11 @@ void require_span(char const* what, V const& v, index_t low, index_t high) {
     refuse(text("the size of ", what), low == high ? text(low) : text(low, " to ", high), text(v.size()));
   require(v.data() || v.size() == 0, what, "a pointer", "null");
 }
+template <class A, class B>
+void require_apart(char const* what, A const& a, B const& b) {
+  const std::less_equal<void const*> before;
+  require(before(a.end(), b.data()) || before(b.end(), a.data()), what, "memory of their own", "an overlap");
+}
 
 }  // namespace detail
 
@@ -199,6 +206,7 @@ class exclusive_scan {
   void operator()(view<T const, space> in, view<T, space> out) {
     detail::require_span("what is to be scanned", in, 0, n_);
     detail::require_span("the output of a scan", out, in.size(), in.size());
+    if (in.data() != out.data()) detail::require_apart("the elements and the output of a scan", in, out);
     detail::scan(backend_, detail::scan_job<T>{in.data(), out.data(), in.size()}, scratch_.data() + 1, scratch_.data());
   }
   /// The sum of all elements of the last call.
