@@ -25,4 +25,22 @@ TEST(top_k, is_that_of_a_sort) {
     }
 }
 
+TEST(collect, keeps_to_its_room) {
+  for (index_t n : {0, 1, 15, 16, 33, 100, 1000})
+    for (index_t room : {0, 1, 16, 31, 32, 99, 100, 500}) {
+      const auto end = std::size_t(room + frugal::detail::collect_slack);
+      const std::vector<float> x(std::size_t(n) + 3, 2.f);
+      std::vector<std::uint32_t> at(end + 64, 77);
+      std::vector<float> values(end + 64, 77);
+      const index_t count = frugal::detail::collect<frugal::native_isa, false>(x.data() + 3, n, 1, nullptr, 5, room,
+                                                                               at.data(), values.data());
+      EXPECT_EQ(count, n);
+      for (index_t i = 0; i < n && i < room; ++i) {
+        EXPECT_EQ(at[std::size_t(i)], 5 + i);
+        EXPECT_EQ(values[std::size_t(i)], 2);
+      }
+      for (std::size_t i = end; i < at.size(); ++i) EXPECT_TRUE(at[i] == 77 && values[i] == 77) << i << " of " << room;
+    }
+}
+
 }  // namespace

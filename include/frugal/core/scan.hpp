@@ -189,7 +189,8 @@ void require_span(char const* what, V const& v, index_t low, index_t high) {
 template <class A, class B>
 void require_apart(char const* what, A const& a, B const& b) {
   const std::less_equal<void const*> before;
-  require(before(a.end(), b.data()) || before(b.end(), a.data()), what, "memory of their own", "an overlap");
+  require(a.size() == 0 || b.size() == 0 || before(a.end(), b.data()) || before(b.end(), a.data()), what,
+          "memory of their own", "an overlap");
 }
 
 }  // namespace detail
