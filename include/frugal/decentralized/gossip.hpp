@@ -14,6 +14,7 @@
 /// place: the same bits on every transport and backend.
 #pragma once
 #include "../compress/identity.hpp"
+#include "../core/counter.hpp"
 #include "neighbourhood.hpp"
 
 namespace frugal {
@@ -135,6 +136,7 @@ class gossip {
       : backend_(std::move(b)),
         config_((validate(c), c)),
         code_(backend_, std::move(extent), identity{}),
+        round_(backend_),
         around_(std::move(world), std::move(schedule), layout(), "gossip", code_.max_wire_bytes(),
                 {std::uint64_t(c.rounds), std::uint64_t(c.chebyshev)}) {
     const index_t n = layout().size(), most = around_.most_neighbours();
@@ -154,8 +156,6 @@ class gossip {
     if constexpr (!detail::is_host<space>) received_ = buffer<float, Backend>(backend_, most * stride_);
     sources_.reserve(std::size_t(most) + 1);
     sources_there_ = buffer<detail::weighted_vector, Backend>(backend_, most + 1);
-    round_ = buffer<std::int64_t, Backend>(backend_, 1);
-    round_.fill(0);
   }
 
   /// Mixes x in place; collective. A message that is refused leaves x as the round before left it.
@@ -164,20 +164,17 @@ class gossip {
     for (int k = 0; k < config_.rounds; ++k) mix(x, k);
   }
 
-  /// Exchanges so far; waits for the backend.
-  std::int64_t round() const {
-    std::int64_t t;
-    backend_.copy_out(&t, round_.data(), sizeof t);
-    return t;
-  }
+  /// Exchanges so far.
+  std::int64_t round() const { return round_.get(); }
   /// Bytes of messages that left this rank: for each neighbour and round, 64 and those of the vector.
   std::int64_t bytes_sent() const { return around_.bytes_sent(); }
+  communicator<Transport>& world() { return around_.world(); }
   mixing_schedule const& schedule() const { return around_.schedule(); }
   gossip_config const& config() const { return config_; }
 
   template <class Visitor>
   void visit_state(Visitor&& visit) {
-    visit("round", role::counter, round_.view());
+    visit("round", role::counter, round_.show());
   }
   std::size_t state_bytes() const { return 0; }
   std::string algorithm() const { return "gossip"; }
@@ -189,7 +186,7 @@ class gossip {
   static constexpr index_t line = Backend::line_bytes / sizeof(float);
 
   void mix(view<float, space> x, int k) {
-    const std::int64_t t = round(), next = t + 1;
+    const std::int64_t t = round();
     auto const& row = around_.row(t);
     message const& own = code_.encode(x, {around_.rank(), std::uint64_t(t)});
     auto const& messages = around_.exchange(code_, own, t, x.data());
@@ -210,7 +207,7 @@ class gossip {
     }
     if (config_.chebyshev) filter(x, wide, k);
     else detail::add_up(backend_, sources_, sources_there_.data(), x.data(), x.size(), wide);
-    backend_.copy_in(round_.data(), &next, sizeof next);
+    round_.set(t + 1);
   }
   void filter(view<float, space> x, bool wide, int k) {
     float* before = before_.data();
@@ -228,13 +225,13 @@ class gossip {
   Backend backend_;
   gossip_config config_;
   compressor<identity, Backend> code_;
+  counter<Backend> round_;
   detail::neighbourhood<Transport> around_;
   index_t stride_ = 0;
   std::vector<float> factors_;
   std::vector<detail::weighted_vector> sources_;
   buffer<detail::weighted_vector, Backend> sources_there_;
   buffer<float, Backend> received_, before_;
-  buffer<std::int64_t, Backend> round_;
 };
 
 }  // namespace v0

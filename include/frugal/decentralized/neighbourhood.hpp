@@ -20,6 +20,28 @@ struct float_weight {
   float value;
 };
 
+/// Something that all ranks must have in common.
+struct fact {
+  char const* what;
+  std::int64_t value;
+  bool is_count = false;  // else a hash
+};
+/// Collective. Where ranks differ in a fact, all of them get a comm_error that names it.
+template <class Transport>
+void agree(communicator<Transport>& world, std::string const& method, std::vector<fact> const& facts) {
+  std::vector<std::int64_t> mine, all(facts.size() * std::size_t(world.size()));
+  for (fact const& f : facts) mine.push_back(f.value);
+  world.all_gather(host_messages{}, mine, all);
+  for (std::size_t k = 0; k < facts.size(); ++k)
+    for (int r = 1; r < world.size(); ++r) {
+      const std::int64_t first = all[k], other = all[std::size_t(r) * facts.size() + k];
+      const auto shown = [&](std::int64_t x) { return facts[k].is_count ? text(x) : text("hash ", std::uint64_t(x)); };
+      if (first != other)
+        throw comm_error(text("frugal: ", method, ": the ranks disagree about ", facts[k].what, ": rank 0 has ",
+                              shown(first), ", rank ", r, " has ", shown(other)));
+    }
+}
+
 template <class Transport>
 class neighbourhood {
  public:
@@ -33,8 +55,12 @@ class neighbourhood {
     fnv1a rest;
     rest.add(std::uint64_t(wire));
     for (std::uint64_t o : options) rest.add(o);
-    agree(algorithm, {std::int64_t(fnv1a().add(algorithm).value()), l.size(), std::int64_t(l.hash()),
-                      std::int64_t(schedule_.hash()), std::int64_t(rest.value())});
+    agree(world_, algorithm,
+          {{"the method", std::int64_t(fnv1a().add(algorithm).value())},
+           {"the number of elements", l.size(), true},
+           {"the layout", std::int64_t(l.hash())},
+           {"the weights", std::int64_t(schedule_.hash())},
+           {"the options", std::int64_t(rest.value())}});
     index_t most = 0;
     for (int k = 0; k < schedule_.period(); ++k) {
       turns_.push_back(turn_of(schedule_.turn(k), rank()));
@@ -47,6 +73,7 @@ class neighbourhood {
   }
 
   int rank() const { return world_.rank(); }
+  communicator<Transport>& world() { return world_; }
   mixing_schedule const& schedule() const { return schedule_; }
   std::uint64_t hash() const { return hash_; }
   std::int64_t bytes_sent() const { return bytes_; }
@@ -107,20 +134,6 @@ class neighbourhood {
       if (r != me && w.at(r, me) != 0) t.out.push_back(r);
     return t;
   }
-  void agree(std::string const& algorithm, std::array<std::int64_t, 5> const& mine) {
-    constexpr char const* what[] = {"the method", "the number of elements", "the layout", "the weights", "the options"};
-    std::vector<std::int64_t> all(mine.size() * std::size_t(world_.size()));
-    world_.all_gather(host_messages{}, mine, all);
-    for (std::size_t k = 0; k < mine.size(); ++k)
-      for (int r = 1; r < world_.size(); ++r) {
-        const std::int64_t first = all[k], other = all[std::size_t(r) * mine.size() + k];
-        if (first != other)
-          throw comm_error(text("frugal: ", algorithm, ": the ranks disagree about ", what[k], ": rank 0 has ",
-                                k == 1 ? text(first) : text("hash ", std::uint64_t(first)), ", rank ", r, " has ",
-                                k == 1 ? text(other) : text("hash ", std::uint64_t(other))));
-      }
-  }
-
   communicator<Transport> world_;
   mixing_schedule schedule_;
   index_t wire_, slot_ = 0;
