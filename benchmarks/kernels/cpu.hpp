@@ -16,6 +16,9 @@ void on_cpus(F f) {
   f(frugal::tbb_backend(2), 2);
 }
 
+/// A bound that is judged on one thread; the others share a memory bus, and are only reported.
+inline double on_one(int threads, double bound) { return threads == 1 ? bound : NAN; }
+
 /// A model as a user holds it, in ordinary vectors, and two more of the same kind for the limit to move.
 struct model {
   explicit model(std::size_t n) : x(n, 1.f), g(n), m(n, 0.f), v(n, 0.f) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Selection of the largest magnitudes, in the order of their indices, against a pass that only reads.
-#include <frugal/core/primitives.hpp>
+/// @file Selection of the largest magnitudes, in the order of their indices, against a pass that only reads; and whole
+/// messages of the compressor.
+#include <frugal/compress/top_k.hpp>
 
 #include "kernels/cpu.hpp"
 
@@ -35,6 +36,9 @@ bench::suite const registered("top_k", [](bench::session const& s) {
     t.add("top_k_0.1_percent", 4, [&] {
        thousandth.select(model.g, thousandth.at, thousandth.values);
      }).against("read_only", 2.3);
+    frugal::compressor code(cpu, n, frugal::top_k{.ratio = 0.01});
+    t.add("top_k_encode_1_percent", 4, [&] { code.encode(model.g); }).against("top_k_1_percent");
+    t.add("top_k_add_1_percent", 0.15, [&] { code.add_to(model.x, code.last(), 1e-6); }).against("read_only");
     s.measure(t);
   });
 });

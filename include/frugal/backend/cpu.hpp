@@ -112,6 +112,28 @@ struct cpu_team {
     word &= all >> (64 - (n - j));
     std::memcpy(to + j / 8, &word, std::size_t(n - j + 7) / 8);
   }
+  /// The opposite: f gets each chunk with its bits, and does not look at others. Chunks begin at the boundary that
+  /// f.contiguous() shows.
+  template <class T, class F>
+  FRUGAL_CPU void with_bits(index_t n, std::uint8_t const* from, F f) const {
+    using V = value<T>;
+    const auto few = [=](index_t first, index_t last) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, from + first / 8, std::size_t((last + 7) / 8 - first / 8));
+      cpu_chunks<V>(first, last, [&](auto c) { f(c, std::uint32_t(word >> (c.at - first / 8 * 8))); });
+    };
+    const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n, shift = head % 8;
+    few(0, head);
+    index_t j = head;
+    for (; j + 64 <= n; j += 64) {  // few loads: they may wait for stores to addresses that end alike
+      std::uint64_t word;
+      std::memcpy(&word, from + j / 8, 8);
+      if (shift > 0) word = word >> shift | std::uint64_t(from[j / 8 + 8]) << (64 - shift);
+      FRUGAL_UNROLL for (index_t k = 0; k < 64; k += V::width)
+          f(chunk<V, true>{j + k, V::width}, std::uint32_t(word >> k));
+    }
+    for (; j < n; j += 32) few(j, n - j < 32 ? n : j + 32);
+  }
   /// Elements of large magnitude and their indices (cpu_select.hpp).
   template <bool Exact>
   FRUGAL_CPU index_t collect(float const* x, index_t n, std::uint32_t floor, std::uint32_t const* index,

@@ -77,6 +77,22 @@ struct gpu_team {
       to[j / 8] = std::uint8_t(byte);
     }
   }
+  /// The opposite: f gets each chunk with its bits, and does not look at others.
+  FRUGAL_GENERIC template <class T, class F>
+  FRUGAL_FN void with_bits(index_t n, std::uint8_t const* from, F const& f) const {
+    using four = value<T>;
+    using one = frugal::lanes<T, 1>;
+    const bool wide = f.aligned(4);
+    for (index_t j = 8 * index_t(c.lane()); j < n; j += 8 * index_t(c.lanes())) {
+      const std::uint32_t byte = from[j / 8];
+      if (wide && j + 8 <= n) {
+        f(chunk<four, true>{j, 4}, byte);
+        f(chunk<four, true>{j + 4, 4}, byte >> 4);
+      } else {
+        for (index_t k = j; k < n && k < j + 8; ++k) f(chunk<one, true>{k, 1}, byte >> (k - j));
+      }
+    }
+  }
   FRUGAL_FN void prefetch(void const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>
   FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {

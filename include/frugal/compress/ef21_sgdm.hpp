@@ -14,10 +14,7 @@ inline namespace v0 {
 struct ef21_sgdm_config {
   double b = 0.1;  ///< weight of the new gradient, (0, 1]
 };
-inline void validate(ef21_sgdm_config const& c) {
-  require(c.b > 0, "b", "(0, 1]", c.b);
-  require_range("b", c.b, 0, 1, true);
-}
+inline void validate(ef21_sgdm_config const& c) { require(c.b > 0 && c.b <= 1, "b", "(0, 1]", c.b); }
 
 struct ef21_sgdm_rule {
   static constexpr char const* name = "ef21_sgdm";

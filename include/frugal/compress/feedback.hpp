@@ -17,6 +17,9 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
+template <class Rule>
+struct put_in_place;
+
 /// What a compressor is given by an error feedback: detail::vector_source has the interface.
 template <class Rule>
 struct feedback_source {
@@ -50,11 +53,12 @@ struct feedback_source {
   }
   FRUGAL_GENERIC template <bool Seen, class Chunk, class Code>
   FRUGAL_FN auto exchange(Chunk c, Code const& code) const {
-    return exchange_of < Seen && Rule::residual > (c, code, every{});
+    constexpr bool made = Seen && Rule::residual;
+    return exchange_of<made>(c, code, every{});
   }
   template <class Backend>
   float const* all(Backend const& b, index_t n) const {
-    b.for_each(one_segment(n), materialise{*this});
+    b.for_each(one_segment(n), put_in_place<Rule>{*this});
     return place;
   }
   FRUGAL_FN void sent(index_t i, float d) const { sent_of(chunk<lanes<float, 1>, true>{i, 1}, d, every{}); }
@@ -86,27 +90,29 @@ struct feedback_source {
     rule.sent(c.load(static_cast<float const*>(place)), V(d), now[K]...);
     c.store(s[0], now[0]);
   }
+};
 
-  struct materialise {
-    using scalar = float;
-    feedback_source source;
-    static constexpr bool active = true;
-    FRUGAL_FN materialise bind(segment const&) const { return *this; }
-    FRUGAL_FN bool aligned(int width) const { return source.aligned(width); }
-    FRUGAL_FN float const* contiguous() const { return source.s[0]; }
-    FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c) const {
-      run(c, every{});
-    }
-    FRUGAL_GENERIC template <class Chunk, int... K>
-    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
-      using V = typename Chunk::value;
-      V now[] = {c.load(source.s[K])...};
-      const V p = source.rule.input(c.load(source.g), now[K]...);
-      ((K > 0 ? c.store(source.s[K], now[K]) : void()), ...);
-      c.store(source.place, p);
-    }
-  };
+/// What is compressed, put in its place in memory; the states but the first are updated.
+template <class Rule>
+struct put_in_place {
+  using scalar = float;
+  feedback_source<Rule> source;
+  static constexpr bool active = true;
+  FRUGAL_FN put_in_place bind(segment const&) const { return *this; }
+  FRUGAL_FN bool aligned(int width) const { return source.aligned(width); }
+  FRUGAL_FN float const* contiguous() const { return source.contiguous(); }
+  FRUGAL_GENERIC template <class Chunk>
+  FRUGAL_FN void operator()(Chunk c) const {
+    run(c, typename feedback_source<Rule>::every{});
+  }
+  FRUGAL_GENERIC template <class Chunk, int... K>
+  FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
+    using V = typename Chunk::value;
+    V now[] = {c.load(source.s[K])...};
+    const V p = source.rule.input(c.load(source.g), now[K]...);
+    ((K > 0 ? c.store(source.s[K], now[K]) : void()), ...);
+    c.store(source.place, p);
+  }
 };
 
 /// How messages, which are in host memory, are sent whatever the backend.

@@ -98,14 +98,12 @@ struct sign_decode {
     decoded<Add> rule;
     float* x;
     float scale;
-    std::uint8_t const* bits;
     FRUGAL_FN bool aligned(int width) const { return multiple_of(x, width); }
+    FRUGAL_FN float const* contiguous() const { return x; }
     FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c) const {
+    FRUGAL_FN void operator()(Chunk c, std::uint32_t bits) const {
       using V = typename Chunk::value;
-      std::uint32_t b = bits[c.at / 8];
-      if (V::width > 8 && c.count() > 8) b |= std::uint32_t(bits[c.at / 8 + 1]) << 8;
-      const V d = select(V::mask::of_bits(b >> (c.at % 8)), V(scale), V(-scale));
+      const V d = select_bits(bits, V(scale), V(-scale));
       if constexpr (Add) c.store(x, rule(c.load(x), d));
       else c.store(x, d);
     }
@@ -116,7 +114,7 @@ struct sign_decode {
   FRUGAL_FN void operator()(Team const& team) const {
     const index_t at = team.rank() * part, size = n - at < part ? n - at : part;
     const float scale = scales[Blocks ? team.rank() : 0];
-    team.template for_values<float>(size, part_of{rule, x + at, scale, bits + at / 8});
+    team.template with_bits<float>(size, bits + at / 8, part_of{rule, x + at, scale});
   }
 };
 }  // namespace detail

@@ -109,7 +109,7 @@ class top_k::coder {
   }
 
  private:
-  detail::listed_places places() const { return {at_.data()}; }
+  detail::listed_places places() const { return detail::listed_places{at_.data()}; }
 
   Backend backend_;
   index_t n_, k_;

@@ -235,15 +235,17 @@ struct alignas(W * sizeof(T)) pack {
       return r;
     }
   }
-  FRUGAL_CPU static pack of_bits(std::uint32_t b) {
+  /// Lane k of x where bit k is set, else of y.
+  friend FRUGAL_CPU pack select_bits(std::uint32_t b, pack x, pack y) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(reg) == 64 && sizeof(T) == 4) return of((reg)_mm512_movm_epi32(__mmask16(b)));
+    if constexpr (sizeof(reg) == 64 && std::is_same_v<T, float>)
+      return of((reg)_mm512_mask_blend_ps(__mmask16(b), (__m512)y.as(), (__m512)x.as()));
     else
 #endif
     {
-      pack lane;
-      for (int k = 0; k < W; ++k) lane.v[k] = T(1) << k;
-      return of((reg)((pack(T(b)) & lane).as() == lane.as()));
+      mask lane;
+      for (int k = 0; k < W; ++k) lane.v[k] = typename mask::scalar(1) << k;
+      return choose((mask(typename mask::scalar(b)) & lane) == lane, x, y);
     }
   }
   // clang-format on

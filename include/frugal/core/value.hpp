@@ -76,12 +76,6 @@ struct lane_mask {
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) r = r || m.v[k];
     return r;
   }
-  /// Lane k from bit k.
-  FRUGAL_FN static lane_mask of_bits(std::uint32_t b) {
-    lane_mask m;
-    FRUGAL_UNROLL for (int k = 0; k < N; ++k) m.v[k] = b >> k & 1;
-    return m;
-  }
 };
 
 /// Eight entries indexed by an integer value modulo 8: small enough to live in registers.
@@ -121,6 +115,8 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   friend FRUGAL_FN mask operator>(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] > b.v[k])
   friend FRUGAL_FN mask operator<(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] < b.v[k])
   friend FRUGAL_FN mask operator==(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] == b.v[k])
+  /// Lane k of x where bit k is set, else of y.
+  friend FRUGAL_FN lanes select_bits(std::uint32_t b, lanes x, lanes y) FRUGAL_EACH(lanes, b >> k & 1 ? x.v[k] : y.v[k])
   /// Bit k: whether a < b in lane k.
   friend FRUGAL_FN std::uint32_t less_bits(lanes a, lanes b) {
     std::uint32_t r = 0;

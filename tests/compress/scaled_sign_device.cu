@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <frugal/compress/scaled_sign.hpp>
+
+#include "support/device_messages.hpp"
+
+template class frugal::compressor<frugal::scaled_sign, frugal_test::device_backend>;
+
+namespace {
+bool on_device(frugal_test::device_backend const& b) {
+  return frugal_test::compressor_on_device(b, frugal::scaled_sign{}) &&
+         frugal_test::compressor_on_device(b, frugal::scaled_sign{.block = 4096});
+}
+[[maybe_unused]] const int added = frugal_test::add_device_check("scaled_sign", &on_device);
+}  // namespace
