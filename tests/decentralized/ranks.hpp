@@ -40,17 +40,17 @@ std::vector<std::string> errors_on_ranks(int ranks, Body const& body) {
 enum class damage { none, altered, truncated, replayed, foreign };
 
 // A transport that damages one message to this rank (or, to truncate it, from this rank), and is Base in all else.
-// Counted are exchanges that hold a neighbour_exchange.
+// Counted are exchanges of one kind.
 template <class Base>
 class damaging_transport : public Base {
  public:
-  explicit damaging_transport(Base b) : Base(std::move(b)) {}
+  explicit damaging_transport(Base b, frugal::message_kind kind = frugal::message_kind::neighbour_exchange)
+      : Base(std::move(b)), kind_(kind) {}
   void damage_exchange(int number, damage how) { at_ = number, how_ = how; }
 
   void exchange(std::vector<frugal::detail::outgoing> const& out, std::vector<frugal::detail::incoming> const& in,
                 typename Base::workspace& w) {
-    const auto neighbours = [](auto const& head) { return head.kind == frugal::message_kind::neighbour_exchange; };
-    if ((out.empty() || !neighbours(out[0].head)) && (in.empty() || !neighbours(in[0].expected)))
+    if ((out.empty() || out[0].head.kind != kind_) && (in.empty() || in[0].expected.kind != kind_))
       return Base::exchange(out, in, w);
     const bool now = ++count_ == at_;
     auto sent = out;
@@ -74,6 +74,7 @@ class damaging_transport : public Base {
   }
 
  private:
+  frugal::message_kind kind_;
   int at_ = 0, count_ = 0;
   damage how_ = damage::none;
   std::vector<std::uint8_t> last_;
