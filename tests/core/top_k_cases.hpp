@@ -57,7 +57,7 @@ inline std::vector<selection_case> selection_cases(frugal::index_t n) {
         all.push_back({name, x, k});
   };
   const std::vector<float> usual = numbers(n, 3);
-  add("usual", usual, {0, 1, 2, n / 1000, n / 100, n / 16, n / 16 + 1, n / 2, n - 1, n});
+  add("usual", usual, {0, 1, 2, n / 1000, n / 100, n / 4, n / 4 + 1, n / 2, n - 1, n});
   if (n < 2) return all;
   const frugal::index_t some = n / 50 + 1;
   std::vector<float> x = usual;
@@ -81,7 +81,7 @@ inline std::vector<selection_case> selection_cases(frugal::index_t n) {
   add("descending", x, {1, some, n / 3});
   x = usual;
   for (std::size_t i = size / 3; i < size / 3 + size / 40; ++i) x[i] *= 1e10f;
-  add("in one place", x, {1, some, n / 16});
+  add("in one place", x, {1, some, n / 4});
   if (n < 4 * frugal::tile_size) return all;
   const auto sampled = [&](float there, float elsewhere) {
     std::vector<float> y(size);
@@ -90,9 +90,9 @@ inline std::vector<selection_case> selection_cases(frugal::index_t n) {
       y[std::size_t(frugal::detail::take_sample::place(i, n))] = there * float(1 + d.bits() % 1000);
     return y;
   };
-  add("the sample is larger", sampled(-1e3f, 1), {n / 100, n / 16});
-  add("the sample is smaller", sampled(1e-10f, 1), {n / 1000, n / 16});
-  add("the sample is zero", sampled(0, 1), {1, n / 16});
+  add("the sample is larger", sampled(-1e3f, 1), {n / 100, n / 4});
+  add("the sample is smaller", sampled(1e-10f, 1), {n / 1000, n / 4});
+  add("the sample is zero", sampled(0, 1), {1, n / 4});
   return all;
 }
 

@@ -62,16 +62,18 @@ class top_k_select {
   }
 
  private:
-  static bool by_lists(index_t n, index_t k) { return n >= 4 * detail::take_sample::size && k <= n / 16; }
+  static bool by_lists(index_t n, index_t k) { return n >= 4 * detail::take_sample::size && k <= n / 4; }
   /// A rank in the sample that is very probably (four standard deviations) not above rank k of n.
   static index_t rank_in_sample(index_t n, index_t k) {
     const double expected = double(k) / double(n) * double(detail::take_sample::size);
     return index_t(expected + 4 * std::sqrt(expected) + 4);
   }
-  /// Of a list: four times what is expected, as a tile has as many elements as the sample.
+  /// Of a list: four times what is expected (a tile has as many elements as the sample), or 2048 more; whole lines.
   static index_t room(index_t n, index_t k) {
     require(k >= 0 && k <= n, "how many are to be selected", detail::text("0 to ", n), k);
-    return by_lists(n, k) ? 4 * rank_in_sample(n, k) : 0;
+    if (!by_lists(n, k)) return 0;
+    const index_t expected = rank_in_sample(n, k), more = 3 * expected < 2048 ? 3 * expected : 2048;
+    return (expected + more + 15) / 16 * 16;
   }
   static index_t parts(index_t n) { return detail::parts_of(tiles_of(n), detail::choose_digit::most_bins, 16); }
   index_t lists(index_t n) const { return room_ > 0 ? tiles_of(n) : 0; }
