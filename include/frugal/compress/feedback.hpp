@@ -10,6 +10,7 @@
 #include <array>
 #include <utility>
 
+#include "../core/counter.hpp"
 #include "../core/state.hpp"
 #include "compressor.hpp"
 
@@ -136,13 +137,12 @@ class error_feedback {
   /// States are zero at first; state() and restore_state() set others. The compressor must be contractive.
   /// @param sender this rank
   error_feedback(Backend b, frugal::layout extent, C how, std::int32_t sender = 0)
-      : backend_(std::move(b)), compressor_(backend_, std::move(extent), how), sender_(sender) {
+      : backend_(std::move(b)), compressor_(backend_, std::move(extent), how), sender_(sender), round_(backend_) {
     require(compressor_.alpha() > 0, "a compressor inside an error feedback", "a contractive one", C::name);
     require(sender >= 0, "a sender", ">= 0", sender);
     const index_t n = layout().size();
     for (auto& s : states_) s = buffer<float, Backend>(backend_, n);
     if constexpr (!compressor_type::in_one_pass && !Rule::residual) work_ = buffer<float, Backend>(backend_, n);
-    round_ = buffer<std::int64_t, Backend>(backend_, 1);
     reset();
   }
 
@@ -151,9 +151,9 @@ class error_feedback {
     compressor_.check_vector(g, "a gradient to be compressed");
     source from{rule, g.data(), Rule::residual ? states_[0].data() : work_.data(), {}};
     for (int k = 0; k < N; ++k) from.s[k] = states_[std::size_t(k)].data();
-    const std::int64_t t = round(), next = t + 1;
+    const std::int64_t t = round();
     message const& m = compressor_.encode_from(from, {sender_, std::uint64_t(t)});
-    backend_.copy_in(round_.data(), &next, sizeof next);
+    round_.set(t + 1);
     return m;
   }
   /// x += scale D, of this or another rank's message.
@@ -177,23 +177,19 @@ class error_feedback {
   }
   frugal::compressor<C, Backend>& compressor() { return compressor_; }
 
-  /// Rounds so far; waits for the backend.
-  std::int64_t round() const {
-    std::int64_t t;
-    backend_.copy_out(&t, round_.data(), sizeof t);
-    return t;
-  }
+  /// Rounds so far.
+  std::int64_t round() const { return round_.get(); }
   /// As constructed: states and round are zero. All ranks must do it in the same round.
   void reset() {
     for (auto& s : states_) s.fill(0);
-    round_.fill(0);
+    round_.set(0);
   }
   /// State k in the rule's order. May be written between rounds, such as h = g(x_0) for EF21.
   view<float, space> state(int k = 0) { return states_[std::size_t(k)].view(); }
 
   template <class Visitor>
   void visit_state(Visitor&& visit) {
-    visit("round", role::counter, round_.view());
+    visit("round", role::counter, round_.show());
     for (int k = 0; k < N; ++k) visit(Rule::states[k], role::moment, states_[std::size_t(k)].view());
   }
   std::size_t state_bytes() const { return N * states_[0].bytes(); }
@@ -208,7 +204,7 @@ class error_feedback {
   std::int32_t sender_;
   std::array<buffer<float, Backend>, N> states_;
   buffer<float, Backend> work_;
-  buffer<std::int64_t, Backend> round_;
+  counter<Backend> round_;
 };
 
 }  // namespace v0

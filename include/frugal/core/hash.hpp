@@ -36,24 +36,31 @@ inline std::uint64_t little_endian_word(unsigned char const* p, std::size_t byte
 }
 }  // namespace detail
 
-/// A checksum of bytes at the speed of memory: little-endian words w are dealt to four lanes, each of which goes
-/// h = rotl((h ^ w) p, 29), and the lanes to one more. Every change within one word is detected, and any other with the
-/// odds of 64 bits. The last word is filled up with zeros; `seed` chains sums.
+/// A checksum of bytes at the speed of memory. With fold(x, y) = the xor of the halves of the product x y, p =
+/// 0x9e3779b97f4a7c15 and q = 0xd1342543de82ef95: four lanes begin with fold(seed ^ p, bytes ^ q) + k. The bytes,
+/// filled up with zeros, are dealt to them in turn in pairs of little-endian words: lane = fold(word ^ p, next word ^
+/// lane). Then, for each lane, seed = fold(seed ^ p, lane ^ q), which is the result. `seed` chains sums.
 inline std::uint64_t word_hash(void const* data, std::size_t bytes, std::uint64_t seed = 0) {
-  constexpr std::uint64_t p = 0x9e3779b97f4a7c15u;
-  const auto mix = [](std::uint64_t h, std::uint64_t w) { return std::rotl((h ^ w) * p, 29); };
+  constexpr std::uint64_t p = 0x9e3779b97f4a7c15u, q = 0xd1342543de82ef95u;
+  constexpr std::size_t lanes = 4, pair = 16;
+  const auto fold = [](std::uint64_t x, std::uint64_t y) {
+    __extension__ const auto xy = static_cast<unsigned __int128>(x) * y;
+    return std::uint64_t(xy) ^ std::uint64_t(xy >> 64);
+  };
+  const auto word = detail::little_endian_word;
   auto const* at = static_cast<unsigned char const*>(data);
-  std::uint64_t a = mix(seed, bytes), b = a + 1, c = a + 2, d = a + 3;
-  std::size_t i = 0;
-  for (; i + 32 <= bytes; i += 32) {
-    a = mix(a, detail::little_endian_word(at + i));
-    b = mix(b, detail::little_endian_word(at + i + 8));
-    c = mix(c, detail::little_endian_word(at + i + 16));
-    d = mix(d, detail::little_endian_word(at + i + 24));
-  }
-  for (; i < bytes; i += 8) a = mix(a, detail::little_endian_word(at + i, bytes - i < 8 ? bytes - i : 8));
-  const std::uint64_t h = mix(mix(mix(a, b), c), d) * p;
-  return h ^ h >> 32;
+  std::uint64_t h[lanes];
+  FRUGAL_UNROLL for (std::size_t k = 0; k < lanes; ++k) h[k] = fold(seed ^ p, bytes ^ q) + k;
+  std::size_t left = bytes;
+  for (; left >= lanes * pair; left -= lanes * pair, at += lanes * pair)
+    FRUGAL_UNROLL for (std::size_t k = 0; k < lanes; ++k) h[k] =
+        fold(word(at + pair * k, 8) ^ p, word(at + pair * k + 8, 8) ^ h[k]);
+  unsigned char rest[lanes * pair] = {};
+  if (left > 0) memcpy(rest, at, left);
+  FRUGAL_UNROLL for (std::size_t k = 0; k < lanes; ++k) if (pair * k < left) h[k] =
+      fold(word(rest + pair * k, 8) ^ p, word(rest + pair * k + 8, 8) ^ h[k]);
+  for (std::uint64_t lane : h) seed = fold(seed ^ p, lane ^ q);
+  return seed;
 }
 
 }  // namespace v0
