@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Rand-k: Stich, Cordonnier, Jaggi, "Sparsified SGD with Memory", NeurIPS 2018, definition 2.1: k coordinates,
+/// @file Rand-k: Stich, Cordonnier, Jaggi, "Sparsified SGD with Memory", NeurIPS 2018, section 2: k coordinates,
 /// drawn without replacement, and nothing else. The coordinates are images of a permutation (core/permutation.hpp) and
 /// do not travel: the receiver draws them again.
 #pragma once

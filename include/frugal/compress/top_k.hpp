@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Top-k: Aji, Heafield, "Sparse Communication for Distributed Gradient Descent", EMNLP 2017; Stich, Cordonnier,
-/// Jaggi, "Sparsified SGD with Memory", NeurIPS 2018, definition 2.1: the k elements of largest magnitude. Of equal
+/// Jaggi, "Sparsified SGD with Memory", NeurIPS 2018, section 2: the k elements of largest magnitude. Of equal
 /// magnitudes the first are taken; a NaN is larger than infinity, so it is sent and stays visible.
 #pragma once
 #include "../core/primitives.hpp"
