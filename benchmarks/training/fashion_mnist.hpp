@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/sha256.hpp"
+#include "training/random.hpp"
 
 namespace bench {
 
@@ -28,6 +29,23 @@ struct labelled_images {
 struct fashion_mnist {
   labelled_images train, test;
   double mean = 0, deviation = 1;  ///< of the training pixels, in [0, 255]
+
+  /// An image's pixels, shifted and scaled so that all training pixels together have mean 0 and deviation 1.
+  void normalized(labelled_images const& from, std::size_t image, float* to) const {
+    float const scale = float(1 / deviation), shift = float(-mean / deviation);
+    std::uint8_t const* pixel = from.image.data() + image * labelled_images::pixels;
+    for (std::size_t i = 0; i < labelled_images::pixels; ++i) to[i] = scale * float(pixel[i]) + shift;
+  }
+  void measure_pixels() {
+    std::uint64_t sum = 0, squares = 0;
+    for (std::uint8_t p : train.image) {
+      sum += p;
+      squares += std::uint64_t(p) * p;
+    }
+    double const n = double(train.image.size());
+    mean = double(sum) / n;
+    deviation = std::sqrt(double(squares) / n - mean * mean);
+  }
 };
 
 /// A damaged, truncated or missing data set; the text says what was expected, what was found and what to do.
@@ -104,14 +122,22 @@ inline fashion_mnist load_fashion_mnist(std::filesystem::path const& folder) {
   set.test.label = read_idx(folder / "t10k-labels-idx1-ubyte", {10000},
                             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34");
 
-  std::uint64_t sum = 0, squares = 0;
-  for (std::uint8_t p : set.train.image) {
-    sum += p;
-    squares += std::uint64_t(p) * p;
-  }
-  double const n = double(set.train.image.size());
-  set.mean = double(sum) / n;
-  set.deviation = std::sqrt(double(squares) / n - set.mean * set.mean);
+  set.measure_pixels();
+  return set;
+}
+
+/// A small set of the same shape for tests: noise, brighter in one tenth of the image, which the label tells.
+inline fashion_mnist made_up_images(int train, int test) {
+  fashion_mnist set;
+  generator random(1);
+  for (auto [images, count] : {std::pair(&set.train, train), std::pair(&set.test, test)})
+    for (int j = 0; j < count; ++j) {
+      std::uint32_t const label = random.below(10);
+      images->label.push_back(std::uint8_t(label));
+      for (std::uint32_t i = 0; i < images->pixels; ++i)
+        images->image.push_back(std::uint8_t(random.below(10 * i / images->pixels == label ? 256 : 128)));
+    }
+  set.measure_pixels();
   return set;
 }
 

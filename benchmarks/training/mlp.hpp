@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +57,7 @@ class mlp {
   }
 
   /// The mean loss of a batch; its gradient goes to `g`.
-  T loss(std::vector<T> const& p, batch const& x, std::uint8_t const* labels, std::vector<T>& g) {
+  T loss(std::span<T const> p, batch const& x, std::uint8_t const* labels, std::span<T> g) {
     forward(p, x);
     matrix& scores = active_.back();
     T const mean = T(1) / T(x.cols());
@@ -72,7 +73,7 @@ class mlp {
     return total * mean;
   }
 
-  std::size_t correct(std::vector<T> const& p, batch const& x, std::uint8_t const* labels) {
+  std::size_t correct(std::span<T const> p, batch const& x, std::uint8_t const* labels) {
     forward(p, x);
     std::size_t hits = 0;
     for (Eigen::Index j = 0; j < x.cols(); ++j) {
@@ -84,11 +85,11 @@ class mlp {
   }
 
  private:
-  auto weight(std::vector<T> const& p, std::size_t k) const {
+  auto weight(std::span<T const> p, std::size_t k) const {
     return Eigen::Map<matrix const>(p.data() + weight_at_[k], widths_[k + 1], widths_[k]);
   }
 
-  void forward(std::vector<T> const& p, batch const& x) {
+  void forward(std::span<T const> p, batch const& x) {
     for (std::size_t k = 0; k < weight_at_.size(); ++k) {
       matrix& y = active_[k + 1];
       if (k == 0) y.noalias() = weight(p, k) * x;
@@ -100,7 +101,7 @@ class mlp {
 
   /// On entry the last activations hold the loss's derivatives by the scores; on the way down every layer's do the
   /// same.
-  void backward(std::vector<T> const& p, batch const& x, std::vector<T>& g) {
+  void backward(std::span<T const> p, batch const& x, std::span<T> g) {
     for (std::size_t k = weight_at_.size(); k-- > 0;) {
       matrix const& d = active_[k + 1];
       Eigen::Map<matrix> dw(g.data() + weight_at_[k], widths_[k + 1], widths_[k]);

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Momentum, AdamW and Lion, with full-precision, bf16 and 8-bit states, side by side.
-#include "training/mlp.hpp"
+#include "training/classification.hpp"
 
 #include <frugal/optim/adamw.hpp>
 #include <frugal/optim/lion.hpp>
 #include <frugal/optim/momentum.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <exception>
 #include <memory>
-#include <numbers>
 #include <numeric>
-#include <thread>
 
 #include "kernels/cpu.hpp"
-#include "training/fashion_mnist.hpp"
 #include "training/part.hpp"
 
 namespace bench {
@@ -120,48 +115,21 @@ struct curve {
 };
 
 /// What is trained and when it is looked at; shared by all threads.
-struct task {
-  fashion_mnist const& set;
-  int steps, steps_each_epoch, evaluate_every;
-  Eigen::MatrixXf test;
+struct task : classification {
+  int steps_each_epoch, steps, evaluate_every;
 
   task(fashion_mnist const& s, context const& c)
-      : set(s),
+      : classification(s, c.quick ? 1000 : s.test.size()),
         steps_each_epoch(int(s.train.size()) / batch_size),
-        test(labelled_images::pixels, c.quick ? 1000 : s.test.size()) {
-    steps = c.quick ? 24 : c.epochs * steps_each_epoch;
-    evaluate_every = c.quick ? 8 : steps_each_epoch / 6;
-    for (Eigen::Index j = 0; j < test.cols(); ++j) fill(test.col(j).data(), set.test, std::size_t(j));
-  }
-
-  void fill(float* column, labelled_images const& from, std::size_t image) const {
-    float const scale = float(1 / set.deviation), shift = float(-set.mean / set.deviation);
-    std::uint8_t const* pixel = from.image.data() + image * labelled_images::pixels;
-    for (std::size_t i = 0; i < labelled_images::pixels; ++i) column[i] = scale * float(pixel[i]) + shift;
-  }
-
-  mlp<float> net() const { return mlp<float>({Eigen::Index(labelled_images::pixels), 256, 128, 10}); }
-
-  double accuracy(mlp<float>& net, std::vector<float> const& weights) const {
-    std::size_t hits = 0;
-    constexpr Eigen::Index at_once = 500;
-    for (Eigen::Index j = 0; j < test.cols(); j += at_once)
-      hits += net.correct(weights, test.middleCols(j, at_once), set.test.label.data() + j);
-    return 100 * double(hits) / double(test.cols());
-  }
+        steps(c.quick ? 24 : c.epochs * steps_each_epoch),
+        evaluate_every(c.quick ? 8 : steps_each_epoch / 6) {}
 };
-
-/// A linear warm-up over the first fiftieth, then half a cosine down to zero.
-double schedule(int step, int steps) {
-  return std::min(1.0, 50.0 * (step + 1) / steps) * 0.5 * (1 + std::cos(std::numbers::pi * step / steps));
-}
 
 curve train(contender const& who, std::uint64_t seed, task const& t, progress& bar) {
   mlp<float> net = t.net();
   std::unique_ptr<trainer> const optimizer = who.make(net.layout());
   std::vector<float> weights = net.initial(seed), gradient(weights.size());
-  Eigen::MatrixXf x(labelled_images::pixels, batch_size);
-  std::vector<std::uint8_t> label(batch_size);
+  training_batch batch(batch_size);
   std::vector<std::uint32_t> order(t.set.train.size());
   std::iota(order.begin(), order.end(), 0u);
   generator random(1000 + seed);
@@ -171,12 +139,8 @@ curve train(contender const& who, std::uint64_t seed, task const& t, progress& b
   for (int step = 0; step < t.steps; ++step) {
     int const b = step % t.steps_each_epoch;
     if (b == 0) random.shuffle(order);
-    for (int j = 0; j < batch_size; ++j) {
-      std::uint32_t const image = order[std::size_t(b * batch_size + j)];
-      t.fill(x.col(j).data(), t.set.train, image);
-      label[std::size_t(j)] = t.set.train.label[image];
-    }
-    loss += double(net.loss(weights, x, label.data(), gradient));
+    for (int j = 0; j < batch_size; ++j) batch.take(t.set, j, order[std::size_t(b * batch_size + j)]);
+    loss += double(net.loss(weights, batch.x, batch.label.data(), gradient));
     optimizer->step(weights, gradient, who.rate * schedule(step, t.steps));
     if ((step + 1) % t.evaluate_every == 0) {
       c.step.push_back(step + 1);
@@ -196,43 +160,18 @@ std::vector<std::vector<curve>> train_all(std::vector<contender> const& all, int
   int const runs = int(all.size()) * seeds;
   c.bar.start("Training, " + std::to_string(runs) + " runs",
               double(runs) * double(t.steps / t.evaluate_every * t.evaluate_every));
-  std::atomic<int> next{0};
-  std::vector<std::exception_ptr> failed(c.threads);
-  {
-    std::vector<std::jthread> workers;
-    for (unsigned w = 0; w < c.threads; ++w)
-      workers.emplace_back([&, w] {
-        try {
-          for (int run; (run = next++) < runs;) {
-            auto const who = std::size_t(run / seeds), seed = std::size_t(run % seeds);
-            curves[who][seed] = train(all[who], seed + 1, t, c.bar);
-          }
-        } catch (...) {
-          failed[w] = std::current_exception();
-        }
-      });
-  }
-  for (std::exception_ptr const& e : failed)
-    if (e) std::rethrow_exception(e);
+  run_all(c.threads, runs, [&](int run) {
+    auto const who = std::size_t(run / seeds), seed = std::size_t(run % seeds);
+    curves[who][seed] = train(all[who], seed + 1, t, c.bar);
+  });
   return curves;
 }
 
-/// Mean, least and most over the seeds of one of a curve's columns.
+/// One of a curve's columns, over the seeds.
 report::series over_seeds(contender const& who, std::vector<curve> const& runs, std::vector<double> curve::*column) {
-  report::series s{who.name, who.style, runs[0].step, {}, {}, {}};
-  for (std::size_t k = 0; k < s.x.size(); ++k) {
-    double sum = 0, low = INFINITY, high = -INFINITY;
-    for (curve const& c : runs) {
-      double const v = (c.*column)[k];
-      sum += v;
-      low = std::min(low, v);
-      high = std::max(high, v);
-    }
-    s.y.push_back(sum / double(runs.size()));
-    s.low.push_back(low);
-    s.high.push_back(high);
-  }
-  return s;
+  std::vector<std::vector<double>> columns;
+  for (curve const& c : runs) columns.push_back(c.*column);
+  return report::over_runs(who.name, who.style, runs[0].step, columns);
 }
 
 /// Weights and states far larger than the caches.

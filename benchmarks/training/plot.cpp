@@ -23,7 +23,7 @@ struct scale {
   enum kind { rounded, exact, logarithmic };  // rounded: out to the next labels; exact: ends where the values end
 
   scale(double least, double most, double pixel_from, double pixel_to, double spacing, kind k = rounded)
-      : low(least), high(most > least ? most : least + 1), from(pixel_from), to(pixel_to), of(k) {
+      : low(least), high(most > least ? most : least + 1), from(pixel_from), to(pixel_to), room(spacing / 2), of(k) {
     double const range = high - low, wanted = std::max(2.0, std::abs(to - from) / spacing);
     double const power = std::pow(10, std::floor(std::log10(range / wanted)));
     step = 10 * power;
@@ -40,15 +40,19 @@ struct scale {
   template <class F>
   void ticks(F f) const {
     if (of == logarithmic) {
+      double const decade = std::abs(to - from) / std::log10(high / low);
+      std::vector<double> within{1};
+      if (decade * std::log10(1.5) > room) within = {1, 2, 3, 5};
+      else if (decade * std::log10(3.) > room) within = {1, 3};
       for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10)
-        for (double m : {1.0, 2.0, 3.0, 5.0})
+        for (double m : within)
           if (m * power >= low && m * power <= high) f(m * power);
     } else {
       for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k) f(k * step);
     }
   }
 
-  double low, high, step, from, to;
+  double low, high, step, from, to, room;
   kind of;
 };
 
@@ -125,6 +129,11 @@ std::pair<double, double> extent(std::vector<series> const& all, std::vector<dou
     }
   return {low, high};
 }
+/// From `least`, or 0 where the axis is not logarithmic, to `most`.
+scale along_x(axis const& a, double least, double most, double to, double spacing) {
+  return a.logarithmic ? scale(least, most, 44, to, 80, scale::logarithmic)
+                       : scale(0, most, 44, to, spacing, scale::exact);
+}
 std::pair<double, double> extent_y(std::vector<series> const& all) {
   auto [low, high] = extent(all, &series::y);
   for (auto values : {&series::low, &series::high}) {
@@ -160,9 +169,11 @@ std::string draw(line_figure const& f, double width) {
   bool const phone = width<half_width, wide = width> half_width;
   std::size_t longest = 0;
   for (series const& s : f.lines) longest = std::max(longest, s.name.size());
-  // Names stand beside the ends of their lines; a phone has no room for that and shows them on top.
-  double const right = phone ? 12 : 26 + letter * double(longest + (wide ? 6 : 0));
-  int const columns = 2, rows = phone ? (int(f.lines.size()) + columns - 1) / columns : 0;
+  // Names stand beside the ends of their lines. A phone has no room for that, and lines by a logarithmic x end
+  // anywhere: there they are on top.
+  bool const on_top = phone || f.x.logarithmic;
+  double const right = on_top ? 12 : 26 + letter * double(longest + (wide ? 6 : 0));
+  int const columns = wide ? 4 : 2, rows = on_top ? (int(f.lines.size()) + columns - 1) / columns : 0;
   double const top = 30 + 20 * rows, height = (phone ? 250 : wide ? 380 : 290) + 20 * rows;
   drawing d(width, height, f.title);
 
@@ -171,7 +182,8 @@ std::string draw(line_figure const& f, double width) {
     y_low = std::min(y_low, -1.2 * f.tolerance);
     y_high = std::max(y_high, 1.2 * f.tolerance);
   }
-  scale const x(0, extent(f.lines, &series::x).second, 44, width - right, 90, scale::exact);
+  auto const [x_low, x_high] = extent(f.lines, &series::x);
+  scale const x = along_x(f.x, x_low, x_high, width - right, 90);
   scale const y(y_low, y_high, height - 46, top, 44, f.y.logarithmic ? scale::logarithmic : scale::rounded);
   if (f.tolerance > 0) d.rect("tolerance", x.from, y(f.tolerance), x.to - x.from, y(-f.tolerance) - y(f.tolerance));
   frame(d, x, y, f.x, f.y, false);
@@ -186,7 +198,7 @@ std::string draw(line_figure const& f, double width) {
     }
   for (series const& s : f.lines) d.path("polyline", stroke(s.style), joined(x, y, s.x, s.y), s.name);
 
-  if (phone) {
+  if (on_top) {
     for (std::size_t k = 0; k < f.lines.size(); ++k) {
       double const at = 6 + width / columns * double(int(k) % columns), line = 14 + 20 * double(int(k) / columns);
       d.line(stroke(f.lines[k].style), at, line - 4, at + 26, line - 4)
@@ -212,8 +224,9 @@ std::string draw(dot_figure const& f, double width) {
   double const height = phone ? 300 : width > half_width ? 340 : 320, top = 30;
   drawing d(width, height, f.title);
   auto const [y_low, y_high] = extent_y(f.dots);
-  scale const x(0, 1.08 * extent(f.dots, &series::x).second, 44, width - 14, phone ? 45 : 70, scale::exact),
-      y(y_low, y_high, height - 46, top, 44);
+  auto const [x_low, x_high] = extent(f.dots, &series::x);
+  scale const x = along_x(f.x, x_low / 1.5, (f.x.logarithmic ? 1.5 : 1.08) * x_high, width - 14, phone ? 45 : 70),
+              y(y_low, y_high, height - 46, top, 44);
   frame(d, x, y, f.x, f.y, true);
 
   struct box {

@@ -123,6 +123,22 @@ std::string escape(std::string const& text) {
 
 char const* verdict(expectation const& e) { return !e.met ? "not judged" : *e.met ? "met" : "missed"; }
 
+series over_runs(std::string name, look style, std::vector<double> x, std::vector<std::vector<double>> const& runs) {
+  series s{std::move(name), style, std::move(x), {}, {}, {}};
+  for (std::size_t k = 0; k < s.x.size(); ++k) {
+    double sum = 0, low = INFINITY, high = -INFINITY;
+    for (std::vector<double> const& y : runs) {
+      sum += y[k];
+      low = std::min(low, y[k]);
+      high = std::max(high, y[k]);
+    }
+    s.y.push_back(sum / double(runs.size()));
+    s.low.push_back(low);
+    s.high.push_back(high);
+  }
+  return s;
+}
+
 section::section(std::string name, std::string title) : name_(std::move(name)), title_(std::move(title)) {}
 
 /// Figures that follow each other share a grid, so that two narrow ones stand side by side; anything else ends it.

@@ -39,6 +39,8 @@ struct series {
   look style;
   std::vector<double> x, y, low, high;
 };
+/// Mean, least and most of several runs at the same x.
+series over_runs(std::string name, look style, std::vector<double> x, std::vector<std::vector<double>> const& runs);
 
 struct figure {
   std::string title, caption;
