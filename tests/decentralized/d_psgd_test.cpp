@@ -35,7 +35,7 @@ TEST(d_psgd, golden) {
     const int ranks = c.number<int>("ranks");
     const auto n = c.number<index_t>("n");
     const d_psgd_config how{c.words("order")[0] == "cta" ? cta : atc, c.number<int>("local_steps")};
-    same_on_every_backend([&](auto const& b) {
+    const auto replay = [&](auto const& b, std::size_t steps) {
       using backend = std::remove_cvref_t<decltype(b)>;
       const auto all = on_ranks(ranks, [&](loopback_comm& world) {
         const auto mine = [&](std::string const& key, std::size_t t) {
@@ -49,19 +49,23 @@ TEST(d_psgd, golden) {
                 b, n,
                 {.lr = c.config("lr"), .momentum = c.config("momentum"), .weight_decay = c.config("weight_decay")}),
             gossip(b, world, topology::ring(ranks), n), how);
-        for (std::size_t t = 0; t < c.count("step"); ++t) {
+        for (std::size_t t = 0; t < steps; ++t) {
           g.set(mine("g", t));
           train.step(x.all(), g.constant());
           EXPECT_TRUE(same_bits(mine("x32", t), x.get())) << c.name << ", rank " << world.rank() << ", step " << t;
         }
         const auto m = piece<float>(frugal::save_state(train), "optimizer.m");
-        EXPECT_TRUE(same_bits(mine("m32", 0), {m.begin(), m.begin() + n})) << c.name;
+        if (steps == c.count("step")) {
+          EXPECT_TRUE(same_bits(mine("m32", 0), {m.begin(), m.begin() + n})) << c.name;
+        }
         return x.get();
       });
       std::vector<float> joined;
       for (auto const& x : all) joined.insert(joined.end(), x.begin(), x.end());
       return joined;
-    });
+    };
+    replay(cpu, c.count("step"));
+    same_on_every_backend([&](auto const& b) { return replay(b, 5); });
   }
 }
 
