@@ -69,6 +69,15 @@ TEST(ef21_sgdm, noise_is_averaged) {
   EXPECT_GT(without, 0.245 / 2);
 }
 
+TEST(ef21_sgdm, weights_are_rounded_once) {
+  for (double b : {0.1, 0.7, 0.9, 0.99, 1. / 3}) {
+    frugal::ef21_sgdm f(cpu, 2, frugal::identity{}, {.b = b});
+    frugal::to_backend(cpu, f.state(1), floats{1, 0});
+    f.compress(floats{0, 1});
+    EXPECT_TRUE(same_bits(floats{float(1 - b), float(b)}, frugal::to_host(cpu, f.state(1)))) << b;
+  }
+}
+
 TEST(ef21_sgdm, bad_weights_are_refused) {
   EXPECT_EQ(frugal::ef21_sgdm_config{}.b, 0.1);
   for (double b : {0., -0.1, 1.1, double(NAN)})

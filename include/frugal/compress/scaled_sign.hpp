@@ -101,9 +101,9 @@ struct sign_decode {
     FRUGAL_FN bool aligned(int width) const { return multiple_of(x, width); }
     FRUGAL_FN float const* contiguous() const { return x; }
     FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c, std::uint32_t bits) const {
+    FRUGAL_FN void operator()(Chunk c, std::uint32_t word) const {
       using V = typename Chunk::value;
-      const V d = select_bits(bits, V(scale), V(-scale));
+      const V d = select_bits(word, V(scale), V(-scale));
       if constexpr (Add) c.store(x, rule(c.load(x), d));
       else c.store(x, d);
     }
