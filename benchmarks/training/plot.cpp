@@ -225,7 +225,7 @@ std::string draw(dot_figure const& f, double width) {
   drawing d(width, height, f.title);
   auto const [y_low, y_high] = extent_y(f.dots);
   auto const [x_low, x_high] = extent(f.dots, &series::x);
-  scale const x = along_x(f.x, x_low / 1.5, (f.x.logarithmic ? 1.5 : 1.08) * x_high, width - 14, phone ? 45 : 70),
+  scale const x = along_x(f.x, x_low / 2, (f.x.logarithmic ? 1.4 : 1.08) * x_high, width - 14, phone ? 45 : 70),
               y(y_low, y_high, height - 46, top, 44);
   frame(d, x, y, f.x, f.y, true);
 
@@ -258,8 +258,8 @@ std::string draw(dot_figure const& f, double width) {
       return place{{at - 11 - w, mid - 8 + dy, at - 11, mid + 8 + dy}, at - 11, " end"};
     };
     auto const centred = [&](double from) { return place{{at - w / 2, from, at + w / 2, from + 16}, at, " middle"}; };
-    std::array const places = {right(0),   left(0),   centred(above - 16), centred(below),
-                               right(-16), right(16), left(-16),           left(16)};
+    std::array const places = {right(0),  left(0),  centred(above - 16), centred(below),      right(-16), right(16),
+                               left(-16), left(16), centred(above - 30), centred(below + 14), right(-30), right(30)};
     auto const fits = [&](place const& p) {
       box const& b = p.where;
       return b.left > x.from - 10 && b.right < width && b.top > top - 10 && b.bottom < y.from &&

@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   int status = 0;
-  int const mpi = frugal::run_mpi(argc, argv, [&](frugal::mpi_comm& world) {
+  auto const body = [&](frugal::mpi_comm& world) {
     frugal::require(world.size() == bench::workers_task::workers, "processes", bench::workers_task::workers,
                     world.size());
     bench::fashion_mnist const set = synthetic ? bench::made_up_images(1280, 200) : bench::load_fashion_mnist(data);
@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
       if (local.rank() == 0) status = there == figures ? 0 : 1;
     });
     std::printf("%s\n", status == 0 ? "the same in one process, bit for bit" : "NOT the same in one process");
-  });
+  };
+  int const mpi = frugal::run_mpi(argc, argv, body, {.timeout = 300});  // seconds: the demo must not wait for ever
   return mpi != 0 ? mpi : status;
 }

@@ -3,6 +3,8 @@
 /// once more over MPI, where the demo was built with it.
 #include "training/workers_loopback.hpp"
 
+#include <sys/wait.h>
+
 #include <array>
 #include <cstdio>
 
@@ -92,6 +94,7 @@ repetition repeat_over_mpi(findings const& all, workers_task const& t, context c
     std::array<char, 4096> part;
     for (std::size_t n; (n = std::fread(part.data(), 1, part.size(), pipe)) > 0;) text.append(part.data(), n);
     status = pclose(pipe);
+    if (WIFEXITED(status)) status = WEXITSTATUS(status);
   }
   nlohmann::json const got = nlohmann::json::parse(text, nullptr, false);
   if (status != 0 || !got.is_object()) again.trouble = "it ended with status " + std::to_string(status);
@@ -151,14 +154,17 @@ report::section describe(findings const& all, std::vector<report::expectation> c
             number(100 * t.skew, 0) +
             "\u00a0% were dealt out in the order of their labels: a worker sees mostly two or three kinds of clothes. "
             "After every batch of " +
-            std::to_string(t.batch_size) +
-            " all make a step together. The all-reduce sends whole gradients. With the error feedbacks EF14, EF21 and "
-            "EF21-SGDM a worker sends everybody the largest 1\u00a0% of a vector (top-k), or its signs, and keeps "
-            "account of the rest. With gossip and CHOCO the workers stand in a ring and make steps of their own; "
-            "neighbours get their weights after every 40th step, or 1\u00a0% of what is new in them after each.");
+            std::to_string(t.batch_size) + " all make a step together.");
+  page.text(
+      "The all-reduce sends whole gradients. With the error feedbacks EF14, EF21 and EF21-SGDM a worker sends "
+      "everybody "
+      "the largest 1\u00a0% of a vector (top-k), or its signs, and keeps account of the rest. With gossip and CHOCO "
+      "the "
+      "workers stand in a ring and make steps of their own; neighbours get their weights after every 40th step, or "
+      "1\u00a0% of what is new in them after each.");
   page.tiles({{with_sign(topk.last() - full.last()),
                "points of accuracy lost or gained by EF14, which sends the largest 1\u00a0%"},
-              {part(full, topk, 0), "of the bytes of an all-reduce leave a worker with it"},
+              {part(full, topk, 0), "of the all-reduce's bytes leave a worker"},
               {with_sign(averaged.last() - plain.last()), "points from EF21 to EF21-SGDM, for the same bytes"},
               {again.possible ? std::to_string(again.equal) + " of " + std::to_string(all.size()) : "\u2013",
                "methods with the same bits in one process and over MPI"}});
@@ -181,8 +187,8 @@ report::section describe(findings const& all, std::vector<report::expectation> c
                           {right.label, 1},
                           {}};
   report::line_figure floor{
-      {"The noise floor of EF21", "The same accuracies by steps, of methods that send as much, and of the all-reduce.",
-       false},
+      {"The noise floor of EF21",
+       "The same accuracies by steps: the methods that send as much as EF21, and the all-reduce.", false},
       {"training step"},
       right,
       {}};
@@ -203,23 +209,25 @@ report::section describe(findings const& all, std::vector<report::expectation> c
                           number(f.accuracy.low.back(), 2) + " to " + number(f.accuracy.high.back(), 2)});
   }
   page.add(picture).add(ends).add(floor).add(table);
-  page.text(
-      "Why EF21 stays behind: a worker sends the largest entries of the difference between its gradient and a vector h "
-      "that everybody follows. With small batches these are mostly noise. What was sent of it stays in h until the "
-      "entry's turn comes again, about a hundred steps later, and pushes the weights the same way in all of these "
-      "steps, where fresh noise would cancel. EF21-SGDM follows a running mean of the gradients, with less noise to "
-      "send; EF14 keeps what it does not send and adds the next gradients to it, so that noise cancels before it is "
-      "sent.");
-  if (again.possible && again.trouble.empty())
+  page.heading("Why EF21 stays behind")
+      .text(
+          "A worker sends the largest entries of the difference between its gradient and a vector h that everybody "
+          "follows. With small batches these are mostly noise. What was sent of it stays in h until the entry's turn "
+          "comes again, about a hundred steps later, and pushes the weights the same way in all of these steps, where "
+          "fresh noise would cancel. EF21-SGDM follows a running mean of the gradients, with less noise to send; EF14 "
+          "keeps what it does not send and adds the next gradients to it, so that noise cancels before it is sent.");
+  page.heading("The same over MPI");
+  if (!again.possible)
+    page.text(
+        "This demo was built without MPI. With it (Debian's libopenmpi-dev and openmpi-bin) the same code also runs in "
+        "four processes, and the bits are compared.");
+  else if (!again.trouble.empty()) page.text("The run under mpirun failed: " + report::escape(again.trouble) + ".");
+  else
     page.text("The first " + std::to_string(again.steps) + " steps of every method were run again by <code>mpirun -n " +
               std::to_string(t.workers) +
-              " demo_workers</code>, the same code in four processes that exchange "
-              "messages over MPI: bytes, accuracies and all workers' weights are " +
+              " demo_workers</code>, the same code in four processes that exchange messages over MPI: bytes, "
+              "accuracies and all workers' weights are " +
               (again.equal == all.size() ? "the same, bit for bit." : "<b>not all the same</b>."));
-  else if (!again.possible)
-    page.text(
-        "This demo was built without MPI. With it (Debian's libopenmpi-dev and openmpi-bin) the same code also "
-        "runs in four processes, and the bits are compared.");
   return page;
 }
 
