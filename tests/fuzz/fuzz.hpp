@@ -73,7 +73,7 @@ inline bool same_values(floats const& a, floats const& b) {
   return true;
 }
 
-// Bytes asked of the heap since its construction. Zero without a sanitizer.
+// Bytes that this thread has asked of the heap since its construction. Zero without a sanitizer.
 class heap_use {
  public:
   heap_use() : before_(total()) {}
@@ -81,7 +81,7 @@ class heap_use {
 
  private:
   static std::size_t& total() {
-    static std::size_t all = 0;
+    static thread_local std::size_t all = 0;  // libFuzzer has threads of its own
     [[maybe_unused]] static const int installed =
         __sanitizer_install_malloc_and_free_hooks
             ? __sanitizer_install_malloc_and_free_hooks([](void const volatile*, std::size_t n) { all += n; },
@@ -95,7 +95,6 @@ class heap_use {
 inline constexpr std::size_t heap_of_an_error = 4096;
 
 // ---- messages
-// --------------------------------------------------------------------------------------------------------
 inline std::uint64_t field(bytes const& m, int at, int width) {
   std::uint64_t x = 0;
   for (int k = 0; k < width; ++k) x |= std::uint64_t(m[std::size_t(at + k)]) << (8 * k);
