@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The conformance suite over MPI, with and without a thread for the calls beside the caller, and with messages in
-// pieces. Rank 0 also runs it on loopback with as many ranks: the digests must be equal. With an argument, the program
-// fails in that way instead.
+// pieces. Rank 0 also runs it on loopback with as many ranks: the digests must be equal. With an argument, three
+// ranks fail in that way instead; with `cases`, the program lists those ways, each with a part of its text.
 #include <unistd.h>
 
 #include <csignal>
@@ -41,7 +41,18 @@ void conform(frugal::mpi_comm& world, frugal::mpi_options const& options) {
   }
 }
 
-// A rank's way to fail; the others wait for it.
+// A rank's ways to fail while the others wait for it, and a part of the text that must come of each.
+struct failure {
+  char const *name, *text;
+};
+const failure failures[] = {
+    {"throw", "frugal: rank 2: thrown on purpose"},
+    {"kill", "rank 2 with PID"},
+    {"mismatch", "rank 2 expected all_reduce (sum) number 1 of 100001 float"},
+    {"mismatch_any_order", "of 100001 float (0 bytes)"},
+    {"mismatch_root", "the ranks disagree: rank"},
+    {"timeout", "waited for 1 s, for barrier number 1 from rank 2"},
+};
 void fail(frugal::mpi_comm& world, std::string const& how) {
   const frugal::serial_backend cpu;
   world.barrier(cpu);
@@ -62,6 +73,10 @@ void fail(frugal::mpi_comm& world, std::string const& how) {
 
 int main(int argc, char** argv) {
   const std::string how = argc > 1 ? argv[1] : "";
+  if (how == "cases") {
+    for (auto const& [name, text] : failures) std::printf("%s %s\n", name, text);
+    return 0;
+  }
   const frugal::mpi_options options{.timeout = how == "timeout" ? 1.0 : 0.0};
   return frugal::run_mpi(
       argc, argv,

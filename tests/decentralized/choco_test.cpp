@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "decentralized/ranks.hpp"
+#include "decentralized/vectors.hpp"
 #include "support/backends.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"
@@ -25,33 +26,8 @@ using frugal::mixing_matrix;
 using frugal::scaled_sign;
 using frugal::top_k;
 using frugal::topology;
-using vectors = std::vector<std::vector<float>>;  // one each rank
 
 const frugal::serial_backend cpu;
-
-std::vector<float> joined(vectors const& all) {
-  std::vector<float> out;
-  for (auto const& x : all) out.insert(out.end(), x.begin(), x.end());
-  return out;
-}
-vectors normal(int ranks, index_t n, std::uint64_t seed) {
-  dice d(seed);
-  vectors all(static_cast<std::size_t>(ranks));
-  for (auto& x : all)
-    for (index_t i = 0; i < n; ++i) x.push_back(float(d.normal()));
-  return all;
-}
-double mean_of(vectors const& all, std::size_t i) {
-  double mean = 0;
-  for (auto const& x : all) mean += x[i] / double(all.size());
-  return mean;
-}
-double spread(vectors const& all) {
-  double sum = 0;
-  for (std::size_t i = 0; i < all[0].size(); ++i)
-    for (auto const& x : all) sum += std::pow(x[i] - mean_of(all, i), 2);
-  return sum;
-}
 
 // A golden case on a backend. Joins the vectors at their end.
 template <class Backend, class C>

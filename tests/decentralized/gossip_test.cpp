@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "decentralized/ranks.hpp"
+#include "decentralized/vectors.hpp"
 #include "support/backends.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"
@@ -17,7 +18,6 @@ using frugal::loopback_comm;
 using frugal::mixing_matrix;
 using frugal::mixing_schedule;
 using frugal::topology;
-using vectors = std::vector<std::vector<float>>;  // one each rank
 
 const frugal::serial_backend cpu;
 
@@ -31,34 +31,6 @@ vectors mixed(Backend const& b, mixing_schedule const& w, vectors const& start, 
     return x.get();
   });
 }
-std::vector<float> joined(vectors const& all) {
-  std::vector<float> out;
-  for (auto const& x : all) out.insert(out.end(), x.begin(), x.end());
-  return out;
-}
-vectors normal(int ranks, index_t n, std::uint64_t seed) {
-  dice d(seed);
-  vectors all(static_cast<std::size_t>(ranks));
-  for (auto& x : all)
-    for (index_t i = 0; i < n; ++i) x.push_back(float(d.normal()));
-  return all;
-}
-// The squared distances from the mean, and the mean: in double.
-double spread(vectors const& all) {
-  double sum = 0;
-  for (std::size_t i = 0; i < all[0].size(); ++i) {
-    double mean = 0;
-    for (auto const& x : all) mean += x[i] / double(all.size());
-    for (auto const& x : all) sum += (x[i] - mean) * (x[i] - mean);
-  }
-  return sum;
-}
-double mean_of(vectors const& all, std::size_t i) {
-  double mean = 0;
-  for (auto const& x : all) mean += x[i] / double(all.size());
-  return mean;
-}
-
 mixing_schedule schedule_of(std::string const& name) {
   const topology ring = topology::ring(5), grid = topology::grid(2, 3);
   if (name == "ring" || name == "two_rounds" || name == "chebyshev_ring") return ring;

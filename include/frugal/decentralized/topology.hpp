@@ -181,13 +181,13 @@ class topology {
   /// A rank that cannot be reached from rank 0 along the edges (or against them); -1 if there is none.
   int unreached(std::vector<std::vector<int>> const& next) const {
     std::vector<bool> seen(next.size());
-    std::vector<int> todo{0};
+    std::vector<int> open{0};  // seen, and their neighbours not yet
     seen[0] = true;
-    while (!todo.empty()) {
-      const int i = todo.back();
-      todo.pop_back();
+    while (!open.empty()) {
+      const int i = open.back();
+      open.pop_back();
       for (int j : next[std::size_t(i)])
-        if (!seen[std::size_t(j)]) seen[std::size_t(j)] = true, todo.push_back(j);
+        if (!seen[std::size_t(j)]) seen[std::size_t(j)] = true, open.push_back(j);
     }
     const auto it = std::find(seen.begin(), seen.end(), false);
     return it == seen.end() ? -1 : int(it - seen.begin());
