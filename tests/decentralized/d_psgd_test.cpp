@@ -224,6 +224,9 @@ TEST(d_psgd, refusals) {
     EXPECT_TRUE(refused([&] { train.step(x, g); }, "gradient", "10", "11"));
     EXPECT_TRUE(refused([&] { train.step(g, x); }, "parameters", "10", "11"));
     EXPECT_TRUE(refused([&] { train.step(x, {nullptr, 10}); }, "gradient", "a pointer", "null"));
+    train.optimizer().config().lr = -1;
+    g.resize(10);
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { train.step(x, g); }, {"lr: expected "}));
     EXPECT_TRUE(same_bits(x, same));
     EXPECT_EQ(train.steps() + train.mixing().round(), 0);
 

@@ -32,6 +32,9 @@ class ef21 : public error_feedback<ef21_rule, C, Backend> {
   using error_feedback<ef21_rule, C, Backend>::error_feedback;
   using typename error_feedback<ef21_rule, C, Backend>::space;
   message const& compress(view<float const, space> g) { return this->exchange(g, {}); }
+  /// compress() in two halves: the message, and once it is known that all was well, accept(). Until then h is as it
+  /// was.
+  message const& offer(view<float const, space> g) { return error_feedback<ef21_rule, C, Backend>::offer(g, {}); }
 };
 template <class B, class C, class... More>
 ef21(B, layout, C, More...) -> ef21<C, B>;

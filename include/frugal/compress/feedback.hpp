@@ -18,15 +18,17 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-template <class Rule>
+template <class Source>
 struct put_in_place;
 
 /// What a compressor is given by an error feedback: detail::vector_source has the interface.
-template <class Rule>
+/// @tparam Takes whether states change as the message is made; else they stay as they are
+template <class Rule, bool Takes = true>
 struct feedback_source {
-  static constexpr bool listens = true;
+  static constexpr bool listens = Takes;
   static constexpr int N = int(sizeof(Rule::states) / sizeof(char const*));
   using every = std::make_integer_sequence<int, N>;
+  static_assert(Takes || (N == 1 && !Rule::residual), "making the message of this rule changes its states");
   Rule rule;
   float const* g;
   float* place;  // of what is compressed, for coders that choose: the memory of a residual, else a vector of its own
@@ -59,7 +61,7 @@ struct feedback_source {
   }
   template <class Backend>
   float const* all(Backend const& b, index_t n) const {
-    b.for_each(one_segment(n), put_in_place<Rule>{*this});
+    b.for_each(one_segment(n), put_in_place<feedback_source>{*this});
     return place;
   }
   FRUGAL_FN void sent(index_t i, float d) const { sent_of(chunk<lanes<float, 1>, true>{i, 1}, d, every{}); }
@@ -80,8 +82,10 @@ struct feedback_source {
     using V = typename Chunk::value;
     V now[] = {c.load(s[K])...}, p = now[0];
     if constexpr (!Made) p = rule.input(c.load(g), now[K]...);
-    rule.sent(p, code(p), now[K]...);
-    (c.store(s[K], now[K]), ...);
+    if constexpr (Takes) {
+      rule.sent(p, code(p), now[K]...);
+      (c.store(s[K], now[K]), ...);
+    }
     return p;
   }
   FRUGAL_GENERIC template <class Chunk, int... K>
@@ -94,17 +98,17 @@ struct feedback_source {
 };
 
 /// What is compressed, put in its place in memory; the states but the first are updated.
-template <class Rule>
+template <class Source>
 struct put_in_place {
   using scalar = float;
-  feedback_source<Rule> source;
+  Source source;
   static constexpr bool active = true;
   FRUGAL_FN put_in_place bind(segment const&) const { return *this; }
   FRUGAL_FN bool aligned(int width) const { return source.aligned(width); }
   FRUGAL_FN float const* contiguous() const { return source.contiguous(); }
   FRUGAL_GENERIC template <class Chunk>
   FRUGAL_FN void operator()(Chunk c) const {
-    run(c, typename feedback_source<Rule>::every{});
+    run(c, typename Source::every{});
   }
   FRUGAL_GENERIC template <class Chunk, int... K>
   FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
@@ -148,13 +152,20 @@ class error_feedback {
 
   /// One round: compresses what the rule makes of g and the states, and updates them. Waits for the backend.
   message const& exchange(view<float const, space> g, Rule const& rule) {
-    compressor_.check_vector(g, "a gradient to be compressed");
-    source from{rule, g.data(), Rule::residual ? states_[0].data() : work_.data(), {}};
-    for (int k = 0; k < N; ++k) from.s[k] = states_[std::size_t(k)].data();
-    const std::int64_t t = round();
-    message const& m = compressor_.encode_from(from, {sender_, std::uint64_t(t)});
-    round_.set(t + 1);
+    message const& m = encode<source>(g, rule);
+    round_.set(round() + 1);
     return m;
+  }
+  /// The same in two halves, for a round that may come to nothing: the message is made and nothing changed; then the
+  /// memory takes what was sent, and the round has been. For rules of one state that is no residual.
+  message const& offer(view<float const, space> g, Rule const& rule) {
+    return encode<detail::feedback_source<Rule, false>>(g, rule);
+  }
+  void accept() {
+    message const& m = compressor_.last();
+    const std::int64_t t = round();
+    add_to(state(), {m.data(), m.size()}, 1, stamp(t));
+    round_.set(t + 1);
   }
   /// x += scale D, of this or another rank's message.
   void add_to(view<float, space> x, view<std::uint8_t const> bytes, double scale = 1, message_stamp expected = {}) {
@@ -199,6 +210,15 @@ class error_feedback {
   Backend const& backend() const { return backend_; }
 
  private:
+  message_stamp stamp(std::int64_t t) const { return {sender_, std::uint64_t(t)}; }
+  template <class Source>
+  message const& encode(view<float const, space> g, Rule const& rule) {
+    compressor_.check_vector(g, "a gradient to be compressed");
+    Source from{rule, g.data(), Rule::residual ? states_[0].data() : work_.data(), {}};
+    for (int k = 0; k < N; ++k) from.s[k] = states_[std::size_t(k)].data();
+    return compressor_.encode_from(from, stamp(round()));
+  }
+
   Backend backend_;
   frugal::compressor<C, Backend> compressor_;
   std::int32_t sender_;

@@ -171,6 +171,11 @@ class element_optimizer {
 
   config_type& config() { return config_; }
   step_options<space>& options() { return options_; }
+  /// Throws what a step now would, for the sake of config() and options().
+  void check_settings() const {
+    validate_config(factors_);
+    validate_options();
+  }
   /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
   void set_group(group const& g) {
     for (std::size_t i = 0; i < factors_.size(); ++i) {
@@ -288,8 +293,7 @@ class element_optimizer {
   // x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>
   void step_on(X const& x, G const& g) {
-    validate_config(factors_);
-    validate_options();
+    check_settings();
     bool same = true;
     for (std::size_t i = 0; i < xs_.size(); ++i) {
       tensor const& t = layout_.tensors()[i];

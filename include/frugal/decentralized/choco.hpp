@@ -53,12 +53,13 @@ class choco {
     u_.fill(0);
   }
 
-  /// One round, x in place; collective. When a message is refused, x and u are unchanged; xhat has taken the own one.
+  /// One round, x in place; collective. When a message is refused, x and the state are unchanged.
   void step(view<float, space> x) {
     code().check_vector(x, "a vector to be mixed");
     const std::int64_t t = feedback_.round();
-    message const& own = feedback_.compress(x);
+    message const& own = feedback_.offer(x);
     auto const& messages = around_.exchange(code(), own, t);
+    feedback_.accept();
     for (std::size_t k = 0; k < messages.size(); ++k) {
       auto const& [rank, w] = around_.row(t)[k];
       code().add_to(u_.view(), messages[k], rank == around_.rank() ? double(w) - 1 : double(w));

@@ -53,6 +53,7 @@ class d_psgd {
   void step(view<float, space> x, view<float const, space> g) {
     check(x.data(), x.size(), "parameters");  // before anything is mixed
     check(g.data(), g.size(), "gradient");
+    optimizer_.check_settings();
     const std::int64_t t = steps_.get(), within = t % config_.local_steps;
     if (config_.order == mixing_order::combine_then_adapt && within == 0) mixing_.step(x);
     optimizer_.step(x, g);
