@@ -9,6 +9,7 @@
 #include "../core/view.hpp"
 #include "../core/work.hpp"
 #include "cpu_codes.hpp"
+#include "cpu_random.hpp"
 #include "cpu_select.hpp"
 
 namespace frugal {
@@ -139,6 +140,14 @@ struct cpu_team {
   FRUGAL_CPU index_t collect(float const* x, index_t n, std::uint32_t floor, std::uint32_t const* index,
                              std::uint32_t first, index_t room, std::uint32_t* to_index, float* to_value) const {
     return detail::collect<Isa, Exact>(x, n, floor, index, first, room, to_index, to_value);
+  }
+  /// Words, or normal numbers (core/normal.hpp), of `blocks` blocks of a direction: four each, in their order.
+  FRUGAL_CPU void words(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks,
+                        std::uint32_t* to) const {
+    random_words<Isa>(s, dir, first, blocks, to);
+  }
+  FRUGAL_CPU void normals(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks, float* to) const {
+    random_normals<Isa>(s, dir, first, blocks, to);
   }
   /// Asks for the line at p, which may lie behind the end of an array.
   FRUGAL_CPU void prefetch(void const* p) const { __builtin_prefetch(p); }

@@ -3,6 +3,7 @@
 /// which is a functor of a context: block(), lane(), lanes(), sync().
 #pragma once
 #include "../core/element.hpp"
+#include "../core/normal.hpp"
 #include "../core/view.hpp"
 #include "../core/work.hpp"
 
@@ -92,6 +93,18 @@ struct gpu_team {
         for (index_t k = j; k < n && k < j + 8; ++k) f(chunk<one, true>{k, 1}, byte >> (k - j));
       }
     }
+  }
+  /// Words, or normal numbers (core/normal.hpp), of `blocks` blocks of a direction: four each, in their order. `to` is
+  /// aligned to 16 bytes. A barrier before other lanes read them is the caller's.
+  FRUGAL_GENERIC FRUGAL_FN void words(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks,
+                                      std::uint32_t* to) const {
+    for (index_t i = c.lane(); i < blocks; i += c.lanes())
+      reinterpret_cast<philox_block*>(to)[i] = s.block(dir, first + std::uint64_t(i));
+  }
+  FRUGAL_GENERIC FRUGAL_FN void normals(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks,
+                                        float* to) const {
+    for (index_t i = c.lane(); i < blocks; i += c.lanes())
+      reinterpret_cast<normal_block*>(to)[i] = to_normals(s.block(dir, first + std::uint64_t(i)));
   }
   FRUGAL_FN void prefetch(void const*) const {}  // other teams hide the latency
   FRUGAL_GENERIC template <class Book>

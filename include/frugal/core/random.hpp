@@ -9,7 +9,7 @@
 namespace frugal {
 inline namespace v0 {
 
-struct philox_block {
+struct alignas(16) philox_block {
   std::uint32_t word[4];
 };
 
