@@ -113,23 +113,27 @@ struct cpu_team {
     word &= all >> (64 - (n - j));
     std::memcpy(to + j / 8, &word, std::size_t(n - j + 7) / 8);
   }
-  /// The opposite: f gets each chunk with its bits, and does not look at others. Chunks begin at the boundary that
-  /// f.contiguous() shows.
+  /// The opposite: f gets each chunk with its bits, and does not look at others; slot 0 has bit `skip` of `from`.
+  /// Chunks begin at the boundary that f.contiguous() shows.
   template <class T, class F>
-  FRUGAL_CPU void with_bits(index_t n, std::uint8_t const* from, F f) const {
+  FRUGAL_CPU void with_bits(index_t n, std::uint8_t const* from, F f, index_t skip = 0) const {
     using V = value<T>;
+    from += skip / 8, skip %= 8;
     const auto few = [=](index_t first, index_t last) {
+      const index_t byte = (skip + first) / 8;
       std::uint64_t word = 0;
-      std::memcpy(&word, from + first / 8, std::size_t((last + 7) / 8 - first / 8));
-      cpu_chunks<V>(first, last, [&](auto c) { f(c, std::uint32_t(word >> (c.at - first / 8 * 8))); });
+      std::memcpy(&word, from + byte, std::size_t((skip + last + 7) / 8 - byte));
+      cpu_chunks<V>(first, last, [&](auto c) { f(c, std::uint32_t(word >> (skip + c.at - byte * 8))); });
     };
-    const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n, shift = head % 8;
-    few(0, head);
+    const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n;
+    const index_t shift = (skip + head) % 8;
+    if (head > 0) few(0, head);
     index_t j = head;
     for (; j + 64 <= n; j += 64) {  // few loads: they may wait for stores to addresses that end alike
+      std::uint8_t const* byte = from + (skip + j) / 8;
       std::uint64_t word;
-      std::memcpy(&word, from + j / 8, 8);
-      if (shift > 0) word = word >> shift | std::uint64_t(from[j / 8 + 8]) << (64 - shift);
+      std::memcpy(&word, byte, 8);
+      if (shift > 0) word = word >> shift | std::uint64_t(byte[8]) << (64 - shift);
       FRUGAL_UNROLL for (index_t k = 0; k < 64; k += V::width)
           f(chunk<V, true>{j + k, V::width}, std::uint32_t(word >> k));
     }
@@ -144,10 +148,10 @@ struct cpu_team {
   /// Words, or normal numbers (core/normal.hpp), of `blocks` blocks of a direction: four each, in their order.
   FRUGAL_CPU void words(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks,
                         std::uint32_t* to) const {
-    random_words<Isa>(s, dir, first, blocks, to);
+    random_run<Isa>(s, dir, first, blocks, to);
   }
   FRUGAL_CPU void normals(random_stream s, std::uint64_t dir, std::uint64_t first, index_t blocks, float* to) const {
-    random_normals<Isa>(s, dir, first, blocks, to);
+    random_run<Isa>(s, dir, first, blocks, to);
   }
   /// Asks for the line at p, which may lie behind the end of an array.
   FRUGAL_CPU void prefetch(void const* p) const { __builtin_prefetch(p); }
