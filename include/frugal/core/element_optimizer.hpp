@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file The optimizer of every element rule: a rule, times a storage, a support, element types and a backend.
 #pragma once
-#include <algorithm>
 #include <limits>
 
 #include "concepts.hpp"
+#include "overlap.hpp"
 #include "policy.hpp"
 #include "reduce.hpp"
 #include "state.hpp"
@@ -138,7 +138,7 @@ class element_optimizer {
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
     rules_ = buffer<rule, Backend>(backend_, index_t(factors_.size()));
-    spans_.reserve(2 * layout_.tensors().size());
+    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
     xs_.resize(layout_.tensors().size());
     gs_.resize(layout_.tensors().size());
     xs_there_ = buffer<param*, Backend>(backend_, xs_);
@@ -253,24 +253,12 @@ class element_optimizer {
   // Parameters share memory with nothing; gradients may share it with each other.
   template <class X, class G>
   void refuse_overlap(X const& x, G const& g) {
-    const auto interval = [](auto v, bool parameters) {
-      const auto p = reinterpret_cast<std::uintptr_t>(v.data());
-      return span{p, p + std::uintptr_t(v.size()) * sizeof(*v.data()), parameters};
-    };
-    spans_.clear();
+    overlap_.clear();
     for (tensor const& t : layout_.tensors()) {
-      spans_.push_back(interval(x(t), true));
-      spans_.push_back(interval(g(t), false));
+      overlap_.add(x(t).data(), x(t).size(), true);
+      overlap_.add(g(t).data(), g(t).size(), false);
     }
-    std::erase_if(spans_, [](span const& s) { return s.begin == s.end; });
-    std::sort(spans_.begin(), spans_.end(), [](span const& a, span const& b) { return a.begin < b.begin; });
-    std::uintptr_t end = 0, end_of_parameters = 0;
-    for (span const& s : spans_) {
-      require(s.begin >= (s.parameters ? end : end_of_parameters), "parameters and gradients",
-              "memory of their own each", "an overlap");
-      end = std::max(end, s.end);
-      if (s.parameters) end_of_parameters = std::max(end_of_parameters, s.end);
-    }
+    overlap_.refuse_overlap("parameters and gradients");
   }
   template <class T>
   static void check_number(view<T, space> v, char const* what) {
@@ -355,11 +343,7 @@ class element_optimizer {
   std::uint64_t state_layout_ = 0;
   index_t shift_ = 0;  // of the cells in their buffers
   std::vector<group_factors> factors_;
-  struct span {
-    std::uintptr_t begin, end;
-    bool parameters;
-  };
-  std::vector<span> spans_;  // of refuse_overlap, so that it does not allocate
+  detail::overlap_check overlap_;
   std::vector<param*> xs_;
   std::vector<grad const*> gs_;
   detail::work_table<Backend> measured_, plain_, blocks_;
