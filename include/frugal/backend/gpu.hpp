@@ -247,6 +247,8 @@ class gpu_backend {
     launch(detail::single_kernel<F>{f});
   }
   stream_type stream() const { return stream_; }
+  /// The vendor's number of the current device.
+  int device() const { return Vendor::device(); }
 
  private:
   template <class Kernel>

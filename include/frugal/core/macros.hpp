@@ -6,6 +6,14 @@
 #error \
     "frugal: -ffast-math breaks the bit-exactness that replicated and shared-seed methods rely on; compile without it"
 #endif
+#if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(_M_FP_FAST)
+#error "frugal: -funsafe-math-optimizations, or a part of it, breaks the bit-exactness that replicated methods rely on"
+#endif
+// -1 is clang's word for -funsafe-math-optimizations and its parts, 2 is -mfpmath=387; with 16 half precision alone is
+// evaluated as itself.
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "frugal: float must be evaluated as float: no -funsafe-math-optimizations or part of it, no -mfpmath=387"
+#endif
 
 #if defined(__HIP__)
 #include <hip/hip_runtime.h>

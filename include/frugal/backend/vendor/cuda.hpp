@@ -21,6 +21,11 @@ struct cuda_vendor {
     check(cudaGetDeviceCount(&devices), "cudaGetDeviceCount");
     if (devices < 1) throw device_error(name, "cudaGetDeviceCount", int(cudaErrorNoDevice), "no device");
   }
+  static int device() {
+    int d = 0;
+    check(cudaGetDevice(&d), "cudaGetDevice");
+    return d;
+  }
   static void* allocate(std::size_t bytes) {
     void* p = nullptr;
     check(cudaMalloc(&p, bytes), "cudaMalloc");

@@ -168,6 +168,7 @@ struct emulated_vendor {
   static constexpr char const* name = "emulated";
   using stream = emulated_stream;
   static void require_device() {}
+  static int device() { return 0; }
   static void* allocate(std::size_t bytes) { return detail::emulated_memory::instance().allocate(bytes); }
   static void deallocate(void* p, std::size_t) noexcept { detail::emulated_memory::instance().deallocate(p); }
   static void copy_in(void* to, void const* from, std::size_t bytes, stream) { copy(to, from, bytes, {}); }

@@ -21,6 +21,11 @@ struct hip_vendor {
     check(hipGetDeviceCount(&devices), "hipGetDeviceCount");
     if (devices < 1) throw device_error(name, "hipGetDeviceCount", int(hipErrorNoDevice), "no device");
   }
+  static int device() {
+    int d = 0;
+    check(hipGetDevice(&d), "hipGetDevice");
+    return d;
+  }
   static void* allocate(std::size_t bytes) {
     void* p = nullptr;
     check(hipMalloc(&p, bytes), "hipMalloc");
