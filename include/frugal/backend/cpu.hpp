@@ -91,7 +91,9 @@ struct cpu_team {
   }
   template <class T, class F>
   FRUGAL_CPU void for_values(index_t n, F f) const {
-    cpu_chunks<value<T>>(0, n, f);
+    index_t peel = 0;
+    if constexpr (requires { f.contiguous(); }) peel = elements_to_boundary(f.contiguous(), value<T>::width);
+    cpu_chunks<value<T>>(0, n, f, peel);
   }
 
   /// Slots [0, n) to bits, bit j mod 8 of byte j div 8 of `to`: the low bits of what f gives for a chunk are those of

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file Directions of probes, as policies: what lies at a coordinate of a direction of a `random_stream`. Entries are
+/// independent with mean 0 and variance 1; none is ever stored. A model's coordinates are its layout's addresses, so a
+/// shard makes the same numbers as the whole.
+#pragma once
+#include "../core/normal.hpp"
+#include "../core/value.hpp"
+#include "../core/work.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+// For kernels a direction has: part<G>, the coordinates that a team draws at a time when it draws G directions; bytes
+// of scratch for `count` coordinates; draw(), which fills them, `first` and `count` being multiples of 128; term(), c z
+// at the slots of a chunk, `shift` coordinates into what was drawn.
+
+/// Signs. The smallest variance that independent entries can have: E|G|^2 = d |g|^2 for one direction.
+struct rademacher {
+  static constexpr char const* name = "rademacher";
+  template <int G>
+  static constexpr index_t part = 4096;
+  static constexpr index_t bytes(index_t count) { return count / 8; }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN static void draw(Team const& team, random_stream s, std::uint64_t dir, std::uint64_t first, index_t count,
+                             unsigned char* to) {
+    team.words(s, dir, first / 128, count / 128, reinterpret_cast<std::uint32_t*>(to));
+  }
+  FRUGAL_FN static bool aligned(index_t, int) { return true; }
+  FRUGAL_GENERIC template <class Chunk, class T>
+  FRUGAL_FN static auto term(Chunk c, T coefficient, unsigned char const* drawn, index_t shift) {
+    using V = typename Chunk::value;
+    static_assert(V::width <= 16);
+    const index_t j = c.at + shift;
+    unsigned char const* p = drawn + j / 8;
+    std::uint32_t bits = 0;
+    if constexpr (V::width > 4) memcpy(&bits, p, 4);
+    else bits = std::uint32_t(p[0]) | std::uint32_t(p[1]) << 8;
+    return select_bits(bits >> j % 8, V(-coefficient), V(coefficient));
+  }
+};
+
+/// Normal numbers, as in the papers: E|G|^2 = (d + 2) |g|^2 for one direction.
+struct gaussian {
+  static constexpr char const* name = "gaussian";
+  template <int G>
+  static constexpr index_t part = G > 1 ? 512 : 1024;
+  static constexpr index_t bytes(index_t count) { return count * 4; }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN static void draw(Team const& team, random_stream s, std::uint64_t dir, std::uint64_t first, index_t count,
+                             unsigned char* to) {
+    team.normals(s, dir, first / 4, count / 4, reinterpret_cast<float*>(to));
+  }
+  FRUGAL_FN static bool aligned(index_t shift, int width) { return shift % width == 0; }
+  FRUGAL_GENERIC template <class Chunk, class T>
+  FRUGAL_FN static auto term(Chunk c, T coefficient, unsigned char const* drawn, index_t shift) {
+    using V = typename Chunk::value;
+    return V(coefficient) * c.load(reinterpret_cast<float const*>(drawn) + shift);
+  }
+};
+
+template <class D>
+concept direction = requires {
+  { D::name } -> std::convertible_to<char const*>;
+  { D::bytes(128) } -> std::same_as<index_t>;
+  D::template part<1>;
+};
+
+}  // namespace v0
+}  // namespace frugal

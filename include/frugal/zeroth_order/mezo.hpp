@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file MeZO: Malladi, Gao, Nichani, Damian, Lee, Chen, Arora, "Fine-Tuning Language Models with Just Forward Passes",
+/// NeurIPS 2023, Algorithms 1 and 2; the estimate is SPSA's: Spall, "Multivariate Stochastic Approximation Using a
+/// Simultaneous Perturbation Gradient Approximation", IEEE TAC 37(3), 1992. Step t = 1, 2, ..., with n directions
+/// z_i = z(seed, t, i):
+///
+///     p_i = (f(x + epsilon z_i) - f(x - epsilon z_i)) / (2 epsilon)      G = 1/n sum of p_i z_i
+///     x = x - lr (G + weight_decay x)         with momentum: m = momentum m + G in the place of G
+///
+/// Only forward passes; what is stored or sent is a seed and the scalars p_i, from which anybody repeats the step.
+#pragma once
+#include <cmath>
+#include <functional>
+
+#include "../core/counter.hpp"
+#include "random_axpy.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+struct mezo_config {
+  double lr = 1e-6;         ///< >= 0
+  double epsilon = 1e-3;    ///< radius of a probe, > 0
+  double weight_decay = 0;  ///< decoupled, >= 0; lr weight_decay <= 1; a group's factor may exclude it
+  double momentum = 0;      ///< [0, 1); > 0 at construction costs a vector of state. (1 - momentum) lr gives an average
+  int directions = 1;       ///< of a step, >= 1
+  std::uint64_t seed = 0;   ///< of the directions
+};
+inline void validate(mezo_config const& c) {
+  require_range("lr", c.lr, 0, 1e300, true);
+  require(c.epsilon > 0, "epsilon", "> 0", c.epsilon);
+  require_range("epsilon", c.epsilon, 0, 1e300, true);
+  require_range("weight_decay", c.weight_decay, 0, 1e300, true);
+  require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
+  require_range("momentum", c.momentum, 0, 1, false);
+  require(c.directions >= 1, "directions", ">= 1", c.directions);
+}
+
+/// What a step does, given the model before: everything that a replica needs, but the seed.
+struct mezo_update {
+  std::int64_t step = 0;        ///< from 1
+  double lr = 0, weight_decay = 0, momentum = 0;
+  std::vector<double> scalars;  ///< p_i; none: the step changes nothing
+};
+
+/// What a step saw.
+struct mezo_report {
+  double loss;    ///< at x + epsilon z_0, as in the released code
+  double scalar;  ///< p_0
+  bool skipped;   ///< a loss was not finite: x is what it was, the step is counted, its directions are gone
+};
+
+// How parameters come back after a probe.
+/// By the moves of the paper: + epsilon z, - 2 epsilon z, + epsilon z. No memory; x comes back but for roundings, which
+/// add up like a random walk: after 1000 steps 2e-6 of it in float, a tenth of it in bf16.
+struct restored_in_place {};
+/// From a copy: a vector more, and exact. The default of bf16 parameters; replicas need it.
+struct restored_from_copy {};
+
+namespace detail {
+template <class T>
+struct is_direction : std::bool_constant<direction<T>> {};
+template <class T>
+struct is_restoration
+    : std::bool_constant<std::is_same_v<T, restored_in_place> || std::is_same_v<T, restored_from_copy>> {};
+template <class... P>
+using restoration_of = typename first_of<
+    is_restoration,
+    std::conditional_t<std::is_same_v<typename types_of<P...>::param, bf16>, restored_from_copy, restored_in_place>,
+    P...>::type;
+}  // namespace detail
+
+template <team_backend Backend, class Direction, class Support, class Types, class Restoration>
+class mezo {
+  using P = typename Types::param;
+  using T = typename Types::compute;
+  static constexpr bool copies = std::is_same_v<Restoration, restored_from_copy>;
+
+ public:
+  using space = typename Backend::space;
+  using config_type = mezo_config;
+  using parameters = model_view<P, space>;
+  static constexpr bool is_exact = copies;  ///< whether x comes back exactly
+
+  /// @param extent a count of elements, or a layout of tensors
+  /// @param policies a direction (gaussian, as in the paper; rademacher is faster and errs less), types<>, a range,
+  /// restored_in_place or restored_from_copy, in any order
+  template <class... Policies>
+  mezo(Backend b, frugal::layout extent, mezo_config c = {}, Policies const&... policies)
+      : config_((validate(c), c)),
+        directions_(b, std::move(extent), detail::policy_or_default<Support>(policies...)),
+        steps_(b),
+        m_(b, c.momentum > 0 ? directions_.slots() : 0),
+        copy_(b, copies ? layout().size() : 0) {
+    m_.fill(0);
+  }
+
+  /// One step: 2 n calls of `loss`, which evaluates the model in x as it then is and returns f (a double, or what
+  /// converts to one; it may take the number of the direction, to choose a batch for each). What it does at random must
+  /// be the same at both calls for a direction.
+  template <class F>
+  mezo_report step(parameters x, F&& loss) {
+    check_settings();
+    update_.scalars.clear();
+    keep(x);
+    double first = 0;
+    for (int i = 0; i < config_.directions; ++i) {
+      double here;
+      update_.scalars.push_back(measure(x, i, loss, here));
+      if (i == 0) first = here;
+    }
+    const double p = update_.scalars[0];
+    settle(update_, update_.scalars);
+    const bool skipped = update_.scalars.empty();
+    if (skipped) put_back(x);
+    run(update_, copies ? parameters(copy_.view()) : x, x);
+    return {first, p, skipped};
+  }
+
+  // ---- the same in parts, for whoever evaluates, or exchanges scalars, in their own way ----
+  /// x += sign epsilon z_i, of the step to come; sign may be any small integer: +1, -2, +1 are the moves of the paper.
+  void shift(parameters x, int direction, int sign) { shift_to(x, x, direction, sign); }
+  /// out = x + sign epsilon z_i, for a model that works on other numbers than those that are trained: x never changes,
+  /// and may be float where the model's are bf16.
+  template <class Out>
+  void shift(parameters x, int direction, int sign, view<Out, space> out) {
+    shift_to(x, model_view<Out, space>(out), direction, sign);
+  }
+  /// p_i, by two calls of `loss`; x comes back. Not finite if a loss was not.
+  template <class F>
+  double probe(parameters x, int direction, F&& loss) {
+    check_settings();
+    double first;
+    keep(x);
+    const double p = measure(x, direction, loss, first);
+    put_back(x);
+    return p;
+  }
+  /// What the step to come does, with these scalars of directions 0, 1, ...; if one is not finite, nothing.
+  mezo_update update(std::vector<double> const& scalars) const {
+    mezo_update u;
+    settle(u, scalars);
+    return u;
+  }
+  /// The step, as any replica does it: the same bits from the same x. Only the next one is accepted.
+  void apply(parameters x, mezo_update const& u) {
+    validate(u);
+    run(u, x, x);
+  }
+  /// G, for an optimizer of one's own; then advance().
+  void gradient(parameters g, std::vector<double> const& scalars) {
+    terms_of(scalars, steps() + 1);
+    directions_.write(stream(), g, terms_);
+  }
+  /// Counts a step that was made elsewhere.
+  void advance() { steps_.set(next()); }
+
+  mezo_config& config() { return config_; }
+  mezo_config const& config() const { return config_; }
+  /// Throws what a step now would, for the sake of config().
+  void check_settings() const {
+    validate(config_);
+    require(config_.momentum == 0 || m_.size() == directions_.slots(), "momentum", "0, as at construction",
+            config_.momentum);
+  }
+  /// Steps so far.
+  std::int64_t steps() const { return steps_.get(); }
+  /// The id of direction i of the step to come, for random_stream{config().seed}.
+  std::uint64_t id(int i) const { return direction_id(std::uint32_t(next()), std::uint32_t(i)); }
+
+  template <class Visitor>
+  void visit_state(Visitor&& visit) {
+    visit("step", role::counter, steps_.show());
+    if (m_.size() > 0) visit("m", role::moment, m_.view());
+  }
+  std::size_t state_bytes() const { return m_.bytes(); }
+  std::string algorithm() const { return std::string("mezo/") + Direction::name; }
+  /// Of the layout, the support, the seed and the format of random numbers.
+  std::uint64_t state_layout() const {
+    return fnv1a().add(directions_.hash()).add(config_.seed).add(normal_format_version).value();
+  }
+  frugal::layout const& layout() const { return directions_.layout(); }
+  Backend const& backend() const { return directions_.backend(); }
+
+ private:
+  random_stream stream() const { return {config_.seed}; }
+  std::int64_t next() const {
+    const std::int64_t t = steps() + 1;
+    require(t < std::int64_t(1) << 32, "the steps of mezo", "below 2^32", t);
+    return t;
+  }
+  void validate(mezo_update const& u) const {
+    require(u.step == next(), "the step of an update", next(), u.step);
+    mezo_config c = config_;
+    c.lr = u.lr, c.weight_decay = u.weight_decay, c.momentum = u.momentum;
+    frugal::validate(c);
+    require(u.momentum == 0 || m_.size() == directions_.slots(), "the momentum of an update", 0, u.momentum);
+    for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
+  }
+  static void validate(mezo_config const& c) { frugal::validate(c); }
+
+  void keep(parameters x) {
+    if constexpr (copies)
+      x.for_each(layout(), "parameters", [&](std::size_t i, P* p) {
+        tensor const& t = layout().tensors()[i];
+        if (t.size > 0) backend().copy(copy_.data() + t.offset, p, std::size_t(t.size) * sizeof(P));
+      });
+  }
+  void put_back(parameters x) {
+    if constexpr (copies)
+      x.for_each(layout(), "parameters", [&](std::size_t i, P* p) {
+        tensor const& t = layout().tensors()[i];
+        if (t.size > 0) backend().copy(p, copy_.data() + t.offset, std::size_t(t.size) * sizeof(P));
+      });
+  }
+  template <class Out>
+  void shift_to(parameters x, model_view<Out, space> to, int direction, int sign) {
+    require(direction >= 0, "a direction", ">= 0", direction);
+    terms_.assign(1, {id(direction), (exact(double(sign)) * exact(config_.epsilon)).v[0]});
+    directions_.shift(stream(), x, to, terms_);
+  }
+  template <class F>
+  double measure(parameters x, int i, F& loss, double& plus) {
+    const auto f = [&]() -> double {
+      if constexpr (std::is_invocable_v<F&, int>) return double(std::invoke(loss, i));
+      else return double(std::invoke(loss));
+    };
+    const parameters from = copies ? parameters(copy_.view()) : x;
+    shift_to(from, x, i, 1);
+    plus = f();
+    shift_to(from, x, i, copies ? -1 : -2);
+    const double minus = f();
+    if constexpr (!copies) shift(x, i, 1);
+    return (plus - minus) / (2 * config_.epsilon);
+  }
+  void settle(mezo_update& u, std::vector<double> const& scalars) const {
+    require(!scalars.empty(), "the scalars of a step", "one at least", "none");
+    u = {next(), config_.lr, config_.weight_decay, config_.momentum, scalars};
+    for (double p : scalars)
+      if (!std::isfinite(p)) return u.scalars.clear();
+  }
+  void terms_of(std::vector<double> const& scalars, std::int64_t t) {
+    terms_.clear();
+    for (double p : scalars)
+      terms_.push_back({direction_id(std::uint32_t(t), std::uint32_t(terms_.size())),
+                        (exact(p) / exact(double(scalars.size()))).v[0]});
+  }
+  void run(mezo_update const& u, parameters from, parameters to) {
+    if (!u.scalars.empty()) {
+      terms_of(u.scalars, u.step);
+      directions_.step(stream(), from, to, terms_, u.lr, u.weight_decay, u.momentum,
+                       m_.size() > 0 ? m_.data() : nullptr);
+    }
+    steps_.set(u.step);
+  }
+
+  mezo_config config_;
+  detail::random_directions<Backend, Direction, Support, Types> directions_;
+  counter<Backend> steps_;
+  buffer<T, Backend> m_;
+  buffer<P, Backend> copy_;
+  mezo_update update_;
+  std::vector<random_term> terms_;
+};
+template <class B, class... P>
+mezo(B, layout, mezo_config, P...)
+    -> mezo<B, typename detail::first_of<detail::is_direction, gaussian, P...>::type, support_of<P...>, types_of<P...>,
+            detail::restoration_of<P...>>;
+template <class B, class L>
+mezo(B, L) -> mezo<B, gaussian, all, types<>, restored_in_place>;
+
+}  // namespace v0
+}  // namespace frugal

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file Sums of random directions, made where they are used: u = sum over k of c_k z_k, in the order of the terms, in
+/// one pass over the vector that takes them, whatever their number. Salmon et al. 2011 for the numbers
+/// (docs/randomness.md); nothing but seeds and coefficients is stored or sent.
+#pragma once
+#include <algorithm>
+
+#include "../core/element_optimizer.hpp"
+#include "../core/model_view.hpp"
+#include "direction.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// c z, of direction `id`.
+struct random_term {
+  std::uint64_t id;
+  double coefficient;
+};
+
+namespace detail {
+
+// What becomes of u at a slot. A tensor's numbers begin where a table says.
+/// to = u
+template <class To>
+struct written {
+  void* const* to;
+  struct bound {
+    To* to;
+    FRUGAL_FN bool aligned(int width) const { return multiple_of(to, width); }
+    FRUGAL_FN To const* contiguous() const { return to; }
+    FRUGAL_GENERIC template <class Chunk, class V>
+    FRUGAL_FN void operator()(Chunk c, V u) const {
+      c.store(to, u);
+    }
+  };
+  FRUGAL_FN bound bind(segment const& s, index_t at) const { return {static_cast<To*>(to[s.tensor]) + s.inner + at}; }
+};
+/// to = from + u
+template <class From, class To>
+struct shifted {
+  void* const* from;
+  void* const* to;
+  struct bound {
+    From const* from;
+    To* to;
+    FRUGAL_FN bool aligned(int width) const { return multiple_of(from, width) && multiple_of(to, width); }
+    FRUGAL_FN From const* contiguous() const { return from; }
+    FRUGAL_GENERIC template <class Chunk, class V>
+    FRUGAL_FN void operator()(Chunk c, V u) const {
+      c.store(to, c.load(from) + u);
+    }
+  };
+  FRUGAL_FN bound bind(segment const& s, index_t at) const {
+    return {static_cast<From const*>(from[s.tensor]) + s.inner + at, static_cast<To*>(to[s.tensor]) + s.inner + at};
+  }
+};
+/// What a step multiplies with, of one group.
+struct step_factors {
+  double decay, rate, beta;
+};
+/// to = (from - decay from) + u, or with Momentum: m = beta m + u, to = (from - decay from) - rate m
+template <class T, class P, bool Momentum>
+struct stepped {
+  void* const* from;
+  void* const* to;
+  T* m;
+  step_factors const* factors;  // of each group
+  struct bound {
+    P const* from;
+    P* to;
+    T* m;
+    T decay, rate, beta;
+    FRUGAL_FN bool aligned(int width) const {
+      return multiple_of(from, width) && multiple_of(to, width) && (!Momentum || multiple_of(m, width));
+    }
+    FRUGAL_FN P const* contiguous() const { return from; }
+    FRUGAL_GENERIC template <class Chunk, class V>
+    FRUGAL_FN void operator()(Chunk c, V u) const {
+      const V x = c.load(from), kept = x - V(decay) * x;
+      if constexpr (Momentum) {
+        const V now = V(beta) * c.load(m) + u;
+        c.store(m, now);
+        c.store(to, kept - V(rate) * now);
+      } else {
+        c.store(to, kept + u);
+      }
+    }
+  };
+  FRUGAL_FN bound bind(segment const& s, index_t at) const {
+    const step_factors f = factors[s.group];
+    return {static_cast<P const*>(from[s.tensor]) + s.inner + at, static_cast<P*>(to[s.tensor]) + s.inner + at,
+            Momentum ? m + s.slot + at : nullptr, T(f.decay), T(f.rate), T(f.beta)};
+  }
+};
+
+/// A team draws a part's coordinates of up to G directions at a time, and goes through the part once for them.
+template <class Direction, class T, int G, class Sink>
+struct random_axpy {
+  using scalar = T;
+  static constexpr index_t part = Direction::template part<G>;
+  static_assert(tile_size % part == 0);
+  static constexpr index_t drawn = Direction::bytes(part + 128) + 16;  // bytes of a direction
+  static constexpr unsigned team_threads = 256;
+  static constexpr int scratch_bytes = int(G * drawn) + (G > 1 ? int(part) * int(sizeof(T)) : 0);
+  segment_list tiles;
+  random_stream stream;
+  std::uint64_t const* addresses;  // of each tensor
+  std::uint64_t const* ids;        // of the terms
+  double const* coefficients;      // of the terms, for each group
+  int terms;
+  Sink sink;
+
+  struct walk {
+    typename Sink::bound sink;
+    T coefficient[G];
+    unsigned char const* z;
+    T* sum;  // of the terms before, where there are any
+    index_t shift;
+    int terms;
+    bool first, last;
+    FRUGAL_FN bool aligned(int width) const { return sink.aligned(width) && Direction::aligned(shift, width); }
+    FRUGAL_FN auto contiguous() const { return sink.contiguous(); }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      auto u = Direction::term(c, coefficient[0], z, shift);
+      if constexpr (G > 1) {
+        if (!first) u = c.load(sum) + u;
+        FRUGAL_UNROLL for (int k = 1; k < G; ++k) if (k < terms) u =
+            u + Direction::term(c, coefficient[k], z + k * drawn, shift);
+        if (!last) return c.store(sum, u);
+      }
+      sink(c, u);
+    }
+  };
+
+  index_t teams() const { return tiles.tiles * (tile_size / part); }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const index_t at = team.rank() * part;
+    const segment seg = tiles.at(at / tile_size);
+    const index_t from = at - seg.first_tile * tile_size;
+    if (from >= seg.size) return;
+    const index_t size = seg.size - from < part ? seg.size - from : part;
+    const std::uint64_t address = addresses[seg.tensor] + std::uint64_t(seg.inner + from), start = address / 128 * 128;
+    const index_t shift = index_t(address - start), count = (shift + size + 127) / 128 * 128;
+    unsigned char* z = team.template scratch<unsigned char>();
+    for (int k = 0; k < terms; k += G) {
+      const int now = terms - k < G ? terms - k : G;
+      for (int i = 0; i < now; ++i) Direction::draw(team, stream, ids[k + i], start, count, z + i * drawn);
+      team.sync();
+      walk w{sink.bind(seg, from), {},  z,      reinterpret_cast<T*>(z + G * drawn),
+             shift,                now, k == 0, k + G >= terms};
+      double const* const c = coefficients + seg.group * terms + k;
+      FRUGAL_UNROLL for (int i = 0; i < G; ++i) if (i < now) w.coefficient[i] = T(c[i]);
+      team.template for_values<T>(size, w);
+      if (k + G < terms) team.sync();
+    }
+  }
+};
+
+/// Where a model's tensors begin, for kernels.
+template <class Backend>
+class pointer_table {
+ public:
+  pointer_table(Backend const& b, frugal::layout const& l)
+      : backend_(b), here_(l.tensors().size()), there_(b, index_t(here_.size())) {
+    upload();
+  }
+  template <class T, class Space>
+  void* const* at(model_view<T, Space> v, frugal::layout const& l, char const* what) {
+    bool same = true;
+    v.for_each(l, what, [&](std::size_t i, T* p) {
+      auto* const now = const_cast<std::remove_const_t<T>*>(p);
+      same = same && here_[i] == now;
+      here_[i] = now;
+    });
+    if (!same) upload();
+    return there_.data();
+  }
+
+ private:
+  void upload() { to_backend(backend_, there_.view(), here_); }
+  Backend backend_;
+  std::vector<void*> here_;
+  buffer<void*, Backend> there_;
+};
+
+/// Sums of directions over a model, for coordinates that lie side by side: all of them, or a range.
+template <team_backend Backend, direction Direction, class Support, class Types>
+class random_directions {
+  using T = typename Types::compute;
+  using P = typename Types::param;
+  static_assert(std::is_same_v<Support, all> || std::is_same_v<Support, range>,
+                "frugal: directions are for all coordinates, or for a range of them");
+
+ public:
+  using space = typename Backend::space;
+  random_directions(Backend b, frugal::layout l, Support const& support)
+      : backend_(std::move(b)), layout_(std::move(l)), from_(backend_, layout_), to_(backend_, layout_) {
+    std::vector<segment> s;
+    support_traits<Support>::segments(support, layout_, s);
+    std::erase_if(s, [&](segment const& x) { return layout_.groups()[std::size_t(x.group)].frozen || x.size == 0; });
+    fnv1a hash;
+    hash.add(layout_.hash());
+    for (segment const& x : s) hash.add(std::uint64_t(x.flat)).add(std::uint64_t(x.size));
+    hash_ = hash.value();
+    work_ = work_table<Backend>(backend_, std::move(s), 1);
+    std::vector<std::uint64_t> addresses;
+    for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
+    addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
+    factors_.resize(layout_.groups().size());
+    factors_there_ = buffer<step_factors, Backend>(backend_, factors_);
+  }
+
+  /// to = from + u; the two may be one.
+  template <class From, class To>
+  void shift(random_stream stream, model_view<From, space> from, model_view<To, space> to,
+             std::vector<random_term> const& terms) {
+    auto* const f = from_.at(from, layout_, "parameters");
+    run(stream, terms, [](std::size_t) { return exact(1.0); },
+        shifted<From, To>{f, to_.at(to, layout_, "shifted parameters")});
+  }
+  /// to = u
+  void write(random_stream stream, model_view<P, space> to, std::vector<random_term> const& terms) {
+    run(stream, terms, [](std::size_t) { return exact(1.0); }, written<P>{to_.at(to, layout_, "a vector for a sum")});
+  }
+  /// One step from `from` to `to`, which may be one: the sum is a gradient; rate and decay as each group has them.
+  /// @param m null, or slots() numbers: m = beta m + u takes the gradient's place
+  void step(random_stream stream, model_view<P, space> from, model_view<P, space> to,
+            std::vector<random_term> const& terms, double lr, double weight_decay, double beta, T* m) {
+    std::vector<group> const& groups = layout_.groups();
+    const auto rate = [&](std::size_t g) { return exact(lr) * exact(groups[g].lr); };
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      factors_[g] = {(rate(g) * (exact(weight_decay) * exact(groups[g].weight_decay))).v[0], rate(g).v[0], beta};
+    to_backend(backend_, factors_there_.view(), factors_);
+    auto* const f = from_.at(from, layout_, "parameters");
+    auto* const t = to_.at(to, layout_, "stepped parameters");
+    if (m)
+      run(stream, terms, [](std::size_t) { return exact(1.0); },
+          stepped<T, P, true>{f, t, m, factors_there_.data()});
+    else
+      run(stream, terms, [&](std::size_t g) { return exact(0.0) - rate(g); },
+          stepped<T, P, false>{f, t, nullptr, factors_there_.data()});
+  }
+
+  index_t slots() const { return work_.slots(); }
+  /// Of the coordinates that move.
+  std::uint64_t hash() const { return hash_; }
+  frugal::layout const& layout() const { return layout_; }
+  Backend const& backend() const { return backend_; }
+
+ private:
+  template <class Scale, class Sink>
+  void run(random_stream stream, std::vector<random_term> const& terms, Scale const& scale_of, Sink const& sink) {
+    const std::size_t groups = layout_.groups().size(), n = terms.size();
+    ids_.clear(), coefficients_.clear();
+    for (random_term const& t : terms) {
+      require(t.id != ~std::uint64_t(0), "a direction", "below 2^64 - 1, which is for derived seeds", "2^64 - 1");
+      ids_.push_back(t.id);
+    }
+    for (std::size_t g = 0; g < groups; ++g)
+      for (random_term const& t : terms) coefficients_.push_back((scale_of(g) * exact(t.coefficient)).v[0]);
+    if (std::size_t(ids_there_.size()) < n) {
+      ids_there_ = buffer<std::uint64_t, Backend>(backend_, index_t(n));
+      coefficients_there_ = buffer<double, Backend>(backend_, index_t(n * groups));
+    }
+    to_backend(backend_, view<std::uint64_t, space>(ids_there_.data(), index_t(n)), ids_);
+    to_backend(backend_, view<double, space>(coefficients_there_.data(), index_t(n * groups)), coefficients_);
+    const auto launch = [&]<int G>(std::integral_constant<int, G>) {
+      backend_.for_teams(random_axpy<Direction, T, G, Sink>{work_.list(), stream, addresses_.data(), ids_there_.data(),
+                                                            coefficients_there_.data(), int(n), sink});
+    };
+    if (n == 1) launch(std::integral_constant<int, 1>{});
+    else launch(std::integral_constant<int, 8>{});
+  }
+
+  Backend backend_;
+  frugal::layout layout_;
+  std::uint64_t hash_ = 0;
+  work_table<Backend> work_;
+  pointer_table<Backend> from_, to_;
+  std::vector<step_factors> factors_;
+  std::vector<std::uint64_t> ids_;
+  std::vector<double> coefficients_;
+  buffer<std::uint64_t, Backend> addresses_, ids_there_;
+  buffer<double, Backend> coefficients_there_;
+  buffer<step_factors, Backend> factors_there_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace frugal
