@@ -21,10 +21,10 @@ bench::suite const registered("mezo", [](bench::session const& s) {
     auto signs = with(frugal::rademacher{}, 1);
     auto normals = with(frugal::gaussian{}, 1);
     // Forth and back, so that weights stay where they are.
-    auto probe = [x = frugal::view<float>(model.x), sign = 1](auto& zo) mutable {
-      zo.shift(x, 0, sign = -sign);
-    };
-    t.add("sign_axpy", 8, [&, probe]() mutable { probe(signs); }).against("scale_in_place", bench::on_one(threads, 1.10));
+    auto probe = [x = frugal::view<float>(model.x), sign = 1](auto& zo) mutable { zo.shift(x, 0, sign = -sign); };
+    t.add("sign_axpy", 8, [&, probe]() mutable {
+       probe(signs);
+     }).against("scale_in_place", bench::on_one(threads, 1.10));
     t.add("normal_axpy", 8, [&, probe]() mutable {
        probe(normals);
      }).against("scale_in_place", bench::on_one(threads, 3.0));

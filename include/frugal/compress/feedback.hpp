@@ -120,12 +120,6 @@ struct put_in_place {
   }
 };
 
-/// How messages, which are in host memory, are sent whatever the backend.
-struct host_messages {
-  using space = host_space;
-  void sync() const {}
-};
-
 }  // namespace detail
 
 /// One rank's side. The message of round t (counted from 0) carries the stamp {sender, t}.

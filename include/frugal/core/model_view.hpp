@@ -19,11 +19,11 @@ class model_view {
   template <class R>
   requires(std::convertible_to<R, view<T, Space>>) model_view(R&& r) : model_view(view<T, Space>(r)) {}
   template <class R>
-  requires(!std::convertible_to<R, view<T, Space>> && std::convertible_to<R, tensor_list<T, Space>>)
-      model_view(R&& r)
+  requires(!std::convertible_to<R, view<T, Space>> && std::convertible_to<R, tensor_list<T, Space>>) model_view(R&& r)
       : model_view(tensor_list<T, Space>(r)) {}
 
-  /// f(i, where tensor i begins). Throws before the first call when sizes are not the layout's, or a pointer is missing.
+  /// f(i, where tensor i begins). Throws before the first call when sizes are not the layout's, or a pointer is
+  /// missing.
   template <class F>
   void for_each(layout const& l, char const* what, F const& f) const {
     std::vector<tensor> const& tensors = l.tensors();

@@ -30,6 +30,14 @@ template <class Space>
 inline constexpr bool is_host = std::is_same_v<Space, host_space>;
 }  // namespace detail
 
+namespace detail {
+/// How messages, which are in host memory, are sent whatever the backend.
+struct host_messages {
+  using space = host_space;
+  void sync() const {}
+};
+}  // namespace detail
+
 /// `n` elements at `p`. Converts from vectors, arrays, spans, Eigen vectors and maps, and from `{p, n}`. Passing a host
 /// container where device memory is wanted does not compile; a strided map is refused.
 template <class T, class Space = host_space>

@@ -3,9 +3,8 @@
 /// independent with mean 0 and variance 1; none is ever stored. A model's coordinates are its layout's addresses, so a
 /// shard makes the same numbers as the whole.
 #pragma once
-#include "../core/normal.hpp"
-#include "../core/value.hpp"
-#include "../core/work.hpp"
+#include "../core/random_format.hpp"
+#include "../core/sphere.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -56,6 +55,14 @@ struct gaussian {
     using V = typename Chunk::value;
     return V(coefficient) * c.load(reinterpret_cast<float const*>(drawn) + shift);
   }
+};
+
+/// Normal numbers times what takes the whole direction to the sphere of radius sqrt(d): E|G|^2 = d |g|^2. A direction
+/// is made twice, the first time for its length, which waits for the backend.
+struct spherical : gaussian {
+  static constexpr char const* name = "spherical";
+  template <class Backend>
+  using factor = sphere<Backend>;
 };
 
 template <class D>

@@ -38,7 +38,7 @@ inline void validate(mezo_config const& c) {
 
 /// What a step does, given the model before: everything that a replica needs, but the seed.
 struct mezo_update {
-  std::int64_t step = 0;        ///< from 1
+  std::int64_t step = 0;  ///< from 1
   double lr = 0, weight_decay = 0, momentum = 0;
   std::vector<double> scalars;  ///< p_i; none: the step changes nothing
 };
@@ -74,11 +74,13 @@ template <team_backend Backend, class Direction, class Support, class Types, cla
 class mezo {
   using P = typename Types::param;
   using T = typename Types::compute;
+  static constexpr std::int64_t most_steps = std::int64_t(1) << 32;
   static constexpr bool copies = std::is_same_v<Restoration, restored_from_copy>;
 
  public:
   using space = typename Backend::space;
   using config_type = mezo_config;
+  using direction_type = Direction;
   using parameters = model_view<P, space>;
   static constexpr bool is_exact = copies;  ///< whether x comes back exactly
 
@@ -101,21 +103,18 @@ class mezo {
   template <class F>
   mezo_report step(parameters x, F&& loss) {
     check_settings();
-    update_.scalars.clear();
+    scalars_.clear();
     keep(x);
-    double first = 0;
-    for (int i = 0; i < config_.directions; ++i) {
-      double here;
-      update_.scalars.push_back(measure(x, i, loss, here));
-      if (i == 0) first = here;
-    }
-    const double p = update_.scalars[0];
-    settle(update_, update_.scalars);
-    const bool skipped = update_.scalars.empty();
+    double first = 0, other;
+    for (int i = 0; i < config_.directions; ++i) scalars_.push_back(measure(x, i, loss, i == 0 ? first : other));
+    settle(last_, scalars_);
+    const bool skipped = last_.scalars.empty();
     if (skipped) put_back(x);
-    run(update_, copies ? parameters(copy_.view()) : x, x);
-    return {first, p, skipped};
+    run(last_, copies ? parameters(copy_.view()) : x, x);
+    return {first, scalars_[0], skipped};
   }
+  /// What the last of these steps did, for a log.
+  mezo_update const& last() const { return last_; }
 
   // ---- the same in parts, for whoever evaluates, or exchanges scalars, in their own way ----
   /// x += sign epsilon z_i, of the step to come; sign may be any small integer: +1, -2, +1 are the moves of the paper.
@@ -144,8 +143,17 @@ class mezo {
   }
   /// The step, as any replica does it: the same bits from the same x. Only the next one is accepted.
   void apply(parameters x, mezo_update const& u) {
-    validate(u);
+    check(u, steps() + 1);
     run(u, x, x);
+  }
+  /// Throws unless an update can be this object's step of that number.
+  void check(mezo_update const& u, std::int64_t step) const {
+    require(u.step == step && step < most_steps, "the step of an update", step, u.step);
+    mezo_config c = config_;
+    c.lr = u.lr, c.weight_decay = u.weight_decay, c.momentum = u.momentum;
+    validate(c);
+    require(u.momentum == 0 || m_.size() == directions_.slots(), "the momentum of an update", 0, u.momentum);
+    for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
   }
   /// G, for an optimizer of one's own; then advance().
   void gradient(parameters g, std::vector<double> const& scalars) {
@@ -186,31 +194,22 @@ class mezo {
   random_stream stream() const { return {config_.seed}; }
   std::int64_t next() const {
     const std::int64_t t = steps() + 1;
-    require(t < std::int64_t(1) << 32, "the steps of mezo", "below 2^32", t);
+    require(t < most_steps, "the steps of mezo", "below 2^32", t);
     return t;
   }
-  void validate(mezo_update const& u) const {
-    require(u.step == next(), "the step of an update", next(), u.step);
-    mezo_config c = config_;
-    c.lr = u.lr, c.weight_decay = u.weight_decay, c.momentum = u.momentum;
-    frugal::validate(c);
-    require(u.momentum == 0 || m_.size() == directions_.slots(), "the momentum of an update", 0, u.momentum);
-    for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
-  }
-  static void validate(mezo_config const& c) { frugal::validate(c); }
-
   void keep(parameters x) {
-    if constexpr (copies)
-      x.for_each(layout(), "parameters", [&](std::size_t i, P* p) {
-        tensor const& t = layout().tensors()[i];
-        if (t.size > 0) backend().copy(copy_.data() + t.offset, p, std::size_t(t.size) * sizeof(P));
-      });
+    copy(x, [](P* here, P* there) { return std::pair(there, here); });
   }
   void put_back(parameters x) {
+    copy(x, [](P* here, P* there) { return std::pair(here, there); });
+  }
+  template <class ToFrom>
+  void copy(parameters x, ToFrom const& to_from) {
     if constexpr (copies)
       x.for_each(layout(), "parameters", [&](std::size_t i, P* p) {
         tensor const& t = layout().tensors()[i];
-        if (t.size > 0) backend().copy(p, copy_.data() + t.offset, std::size_t(t.size) * sizeof(P));
+        const auto [to, from] = to_from(p, copy_.data() + t.offset);
+        if (t.size > 0) backend().copy(to, from, std::size_t(t.size) * sizeof(P));
       });
   }
   template <class Out>
@@ -235,7 +234,9 @@ class mezo {
   }
   void settle(mezo_update& u, std::vector<double> const& scalars) const {
     require(!scalars.empty(), "the scalars of a step", "one at least", "none");
-    u = {next(), config_.lr, config_.weight_decay, config_.momentum, scalars};
+    u.step = next();
+    u.lr = config_.lr, u.weight_decay = config_.weight_decay, u.momentum = config_.momentum;
+    u.scalars = scalars;
     for (double p : scalars)
       if (!std::isfinite(p)) return u.scalars.clear();
   }
@@ -259,13 +260,13 @@ class mezo {
   counter<Backend> steps_;
   buffer<T, Backend> m_;
   buffer<P, Backend> copy_;
-  mezo_update update_;
+  mezo_update last_;
+  std::vector<double> scalars_;
   std::vector<random_term> terms_;
 };
 template <class B, class... P>
-mezo(B, layout, mezo_config, P...)
-    -> mezo<B, typename detail::first_of<detail::is_direction, gaussian, P...>::type, support_of<P...>, types_of<P...>,
-            detail::restoration_of<P...>>;
+mezo(B, layout, mezo_config, P...) -> mezo<B, typename detail::first_of<detail::is_direction, gaussian, P...>::type,
+                                           support_of<P...>, types_of<P...>, detail::restoration_of<P...>>;
 template <class B, class L>
 mezo(B, L) -> mezo<B, gaussian, all, types<>, restored_in_place>;
 

@@ -89,8 +89,12 @@ struct stepped {
   };
   FRUGAL_FN bound bind(segment const& s, index_t at) const {
     const step_factors f = factors[s.group];
-    return {static_cast<P const*>(from[s.tensor]) + s.inner + at, static_cast<P*>(to[s.tensor]) + s.inner + at,
-            Momentum ? m + s.slot + at : nullptr, T(f.decay), T(f.rate), T(f.beta)};
+    return {static_cast<P const*>(from[s.tensor]) + s.inner + at,
+            static_cast<P*>(to[s.tensor]) + s.inner + at,
+            Momentum ? m + s.slot + at : nullptr,
+            T(f.decay),
+            T(f.rate),
+            T(f.beta)};
   }
 };
 
@@ -149,8 +153,7 @@ struct random_axpy {
       const int now = terms - k < G ? terms - k : G;
       for (int i = 0; i < now; ++i) Direction::draw(team, stream, ids[k + i], start, count, z + i * drawn);
       team.sync();
-      walk w{sink.bind(seg, from), {},  z,      reinterpret_cast<T*>(z + G * drawn),
-             shift,                now, k == 0, k + G >= terms};
+      walk w{sink.bind(seg, from), {}, z, reinterpret_cast<T*>(z + G * drawn), shift, now, k == 0, k + G >= terms};
       double const* const c = coefficients + seg.group * terms + k;
       FRUGAL_UNROLL for (int i = 0; i < G; ++i) if (i < now) w.coefficient[i] = T(c[i]);
       team.template for_values<T>(size, w);
@@ -186,6 +189,35 @@ class pointer_table {
   buffer<void*, Backend> there_;
 };
 
+/// What all numbers of a direction are multiplied by: 1, or what the direction says, which is kept for those seen last.
+template <class Direction, class Backend>
+class direction_factor {
+ public:
+  direction_factor(Backend const&, layout const&) {}
+  exact of(random_stream, std::uint64_t) { return exact(1.0); }
+};
+template <class Direction, class Backend>
+requires requires { typename Direction::template factor<Backend>; }
+class direction_factor<Direction, Backend> {
+ public:
+  direction_factor(Backend const& b, layout const& l) : factor_(b, l) { known_.reserve(64); }
+  exact of(random_stream s, std::uint64_t id) {
+    for (known const& k : known_)
+      if (k.seed == s.seed && k.id == id) return exact(k.factor);
+    if (known_.size() == 64) known_.clear();
+    known_.push_back({s.seed, id, factor_.scale(s, id)});
+    return exact(known_.back().factor);
+  }
+
+ private:
+  struct known {
+    std::uint64_t seed, id;
+    double factor;
+  };
+  typename Direction::template factor<Backend> factor_;
+  std::vector<known> known_;
+};
+
 /// Sums of directions over a model, for coordinates that lie side by side: all of them, or a range.
 template <team_backend Backend, direction Direction, class Support, class Types>
 class random_directions {
@@ -197,7 +229,12 @@ class random_directions {
  public:
   using space = typename Backend::space;
   random_directions(Backend b, frugal::layout l, Support const& support)
-      : backend_(std::move(b)), layout_(std::move(l)), from_(backend_, layout_), to_(backend_, layout_) {
+      : backend_(std::move(b)),
+        layout_(std::move(l)),
+        factor_(backend_, layout_),
+        from_(backend_, layout_),
+        to_(backend_, layout_) {
+    require_random_format(backend_);
     std::vector<segment> s;
     support_traits<Support>::segments(support, layout_, s);
     std::erase_if(s, [&](segment const& x) { return layout_.groups()[std::size_t(x.group)].frozen || x.size == 0; });
@@ -218,12 +255,14 @@ class random_directions {
   void shift(random_stream stream, model_view<From, space> from, model_view<To, space> to,
              std::vector<random_term> const& terms) {
     auto* const f = from_.at(from, layout_, "parameters");
-    run(stream, terms, [](std::size_t) { return exact(1.0); },
+    run(
+        stream, terms, [](std::size_t) { return exact(1.0); },
         shifted<From, To>{f, to_.at(to, layout_, "shifted parameters")});
   }
   /// to = u
   void write(random_stream stream, model_view<P, space> to, std::vector<random_term> const& terms) {
-    run(stream, terms, [](std::size_t) { return exact(1.0); }, written<P>{to_.at(to, layout_, "a vector for a sum")});
+    run(
+        stream, terms, [](std::size_t) { return exact(1.0); }, written<P>{to_.at(to, layout_, "a vector for a sum")});
   }
   /// One step from `from` to `to`, which may be one: the sum is a gradient; rate and decay as each group has them.
   /// @param m null, or slots() numbers: m = beta m + u takes the gradient's place
@@ -237,10 +276,11 @@ class random_directions {
     auto* const f = from_.at(from, layout_, "parameters");
     auto* const t = to_.at(to, layout_, "stepped parameters");
     if (m)
-      run(stream, terms, [](std::size_t) { return exact(1.0); },
-          stepped<T, P, true>{f, t, m, factors_there_.data()});
+      run(
+          stream, terms, [](std::size_t) { return exact(1.0); }, stepped<T, P, true>{f, t, m, factors_there_.data()});
     else
-      run(stream, terms, [&](std::size_t g) { return exact(0.0) - rate(g); },
+      run(
+          stream, terms, [&](std::size_t g) { return exact(0.0) - rate(g); },
           stepped<T, P, false>{f, t, nullptr, factors_there_.data()});
   }
 
@@ -254,13 +294,15 @@ class random_directions {
   template <class Scale, class Sink>
   void run(random_stream stream, std::vector<random_term> const& terms, Scale const& scale_of, Sink const& sink) {
     const std::size_t groups = layout_.groups().size(), n = terms.size();
-    ids_.clear(), coefficients_.clear();
-    for (random_term const& t : terms) {
-      require(t.id != ~std::uint64_t(0), "a direction", "below 2^64 - 1, which is for derived seeds", "2^64 - 1");
-      ids_.push_back(t.id);
+    if (n == 0 || work_.slots() == 0) return;
+    ids_.resize(n), coefficients_.resize(n * groups);
+    for (std::size_t k = 0; k < n; ++k) {
+      require(terms[k].id != ~std::uint64_t(0), "a direction", "below 2^64 - 1, which is for derived seeds",
+              "2^64 - 1");
+      ids_[k] = terms[k].id;
+      const exact c = exact(terms[k].coefficient) * factor_.of(stream, terms[k].id);
+      for (std::size_t g = 0; g < groups; ++g) coefficients_[g * n + k] = (scale_of(g) * c).v[0];
     }
-    for (std::size_t g = 0; g < groups; ++g)
-      for (random_term const& t : terms) coefficients_.push_back((scale_of(g) * exact(t.coefficient)).v[0]);
     if (std::size_t(ids_there_.size()) < n) {
       ids_there_ = buffer<std::uint64_t, Backend>(backend_, index_t(n));
       coefficients_there_ = buffer<double, Backend>(backend_, index_t(n * groups));
@@ -277,6 +319,7 @@ class random_directions {
 
   Backend backend_;
   frugal::layout layout_;
+  direction_factor<Direction, Backend> factor_;
   std::uint64_t hash_ = 0;
   work_table<Backend> work_;
   pointer_table<Backend> from_, to_;
@@ -287,6 +330,17 @@ class random_directions {
   buffer<double, Backend> coefficients_there_;
   buffer<step_factors, Backend> factors_there_;
 };
+
+/// A hash of the numbers that a backend makes for a stream: equal on two ranks if and only if (but for chance) they
+/// make the same directions.
+template <direction Direction, class Backend>
+std::uint64_t sample_hash(Backend const& b, random_stream s) {
+  random_directions<Backend, Direction, all, types<>> few(b, 1000, {});
+  const buffer<float, Backend> to(b, 1000);
+  few.write(s, to.view(), {{direction_id(0, 0), 1}});
+  const std::vector<float> z = to_host(b, to.view());
+  return word_hash(z.data(), z.size() * sizeof(float));
+}
 
 }  // namespace detail
 }  // namespace v0
