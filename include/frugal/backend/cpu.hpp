@@ -115,29 +115,33 @@ struct cpu_team {
     word &= all >> (64 - (n - j));
     std::memcpy(to + j / 8, &word, std::size_t(n - j + 7) / 8);
   }
-  /// The opposite: f gets each chunk with its bits, and does not look at others; slot 0 has bit `skip` of `from`.
-  /// Chunks begin at the boundary that f.contiguous() shows.
-  template <class T, class F>
-  FRUGAL_CPU void with_bits(index_t n, std::uint8_t const* from, F f, index_t skip = 0) const {
+  /// The opposite: f gets each chunk with its bits of R strings, and does not look at others. Chunks begin at the
+  /// boundary that f.contiguous() shows.
+  template <class T, int R, class F>
+  FRUGAL_CPU void with_bits(index_t n, bit_string const (&from)[R], F f) const {
     using V = value<T>;
-    from += skip / 8, skip %= 8;
-    const auto few = [=](index_t first, index_t last) {
-      const index_t byte = (skip + first) / 8;
-      std::uint64_t word = 0;
-      std::memcpy(&word, from + byte, std::size_t((skip + last + 7) / 8 - byte));
-      cpu_chunks<V>(first, last, [&](auto c) { f(c, std::uint32_t(word >> (skip + c.at - byte * 8))); });
+    using words = std::uint64_t[R];
+    const auto few = [&](index_t first, index_t last) {
+      words word = {};
+      FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
+        const std::size_t bit = std::size_t(from[k].skip + first), end = std::size_t(from[k].skip + last);
+        std::memcpy(&word[k], from[k].from + bit / 8, (end + 7) / 8 - bit / 8);
+        word[k] >>= bit % 8;
+      }
+      cpu_chunks<V>(first, last, [&](auto c) { f(c, low_words<R>(word, c.at - first)); });
     };
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n;
-    const index_t shift = (skip + head) % 8;
     if (head > 0) few(0, head);
     index_t j = head;
     for (; j + 64 <= n; j += 64) {  // few loads: they may wait for stores to addresses that end alike
-      std::uint8_t const* byte = from + (skip + j) / 8;
-      std::uint64_t word;
-      std::memcpy(&word, byte, 8);
-      if (shift > 0) word = word >> shift | std::uint64_t(byte[8]) << (64 - shift);
+      words word;
+      FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
+        const std::size_t bit = std::size_t(from[k].skip + j), shift = bit % 8;
+        std::memcpy(&word[k], from[k].from + bit / 8, 8);
+        if (shift > 0) word[k] = word[k] >> shift | std::uint64_t(from[k].from[bit / 8 + 8]) << (64 - shift);
+      }
       FRUGAL_UNROLL for (index_t k = 0; k < 64; k += V::width)
-          f(chunk<V, true>{j + k, V::width}, std::uint32_t(word >> k));
+          f(chunk<V, true>{j + k, V::width}, low_words<R>(word, k));
     }
     for (; j < n; j += 32) few(j, n - j < 32 ? n : j + 32);
   }
@@ -228,6 +232,12 @@ struct cpu_team {
   }
 
  private:
+  template <int R>
+  FRUGAL_CPU static bit_words<R> low_words(std::uint64_t const (&word)[R], index_t shift) {
+    bit_words<R> low;
+    FRUGAL_UNROLL for (int k = 0; k < R; ++k) low.of[k] = std::uint32_t(word[k] >> shift);
+    return low;
+  }
   template <class V, index_t H, std::size_t N>
   FRUGAL_CPU static V fold(typename V::reg (&acc)[N]) {
     FRUGAL_UNROLL for (index_t k = 0; k < H; ++k) acc[k] = (V::of(acc[k]) + V::of(acc[k + H])).as();

@@ -78,22 +78,27 @@ struct gpu_team {
       to[j / 8] = std::uint8_t(byte);
     }
   }
-  /// The opposite: f gets each chunk with its bits, and does not look at others; slot 0 has bit `skip` of `from`.
-  FRUGAL_GENERIC template <class T, class F>
-  FRUGAL_FN void with_bits(index_t n, std::uint8_t const* from, F const& f, index_t skip = 0) const {
+  /// The opposite: f gets each chunk with its bits of R strings, and does not look at others.
+  FRUGAL_GENERIC template <class T, int R, class F>
+  FRUGAL_FN void with_bits(index_t n, bit_string const (&from)[R], F const& f) const {
     using four = value<T>;
     using one = frugal::lanes<T, 1>;
     const bool wide = f.aligned(4);
     for (index_t j = 8 * index_t(c.lane()); j < n; j += 8 * index_t(c.lanes())) {
-      const index_t at = skip + j, last = skip + (j + 8 < n ? j + 8 : n) - 1;
-      std::uint32_t bits = from[at / 8];
-      if (last / 8 > at / 8) bits |= std::uint32_t(from[last / 8]) << 8;
-      bits >>= at % 8;
+      bit_words<R> bits;
+      FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
+        const index_t at = from[k].skip + j, last = from[k].skip + (j + 8 < n ? j + 8 : n) - 1;
+        bits.of[k] = from[k].from[at / 8];
+        if (last / 8 > at / 8) bits.of[k] |= std::uint32_t(from[k].from[last / 8]) << 8;
+        bits.of[k] >>= at % 8;
+      }
+      const auto next = [&](int by) { FRUGAL_UNROLL for (int k = 0; k < R; ++k) bits.of[k] >>= by; };
       if (wide && j + 8 <= n) {
         f(chunk<four, true>{j, 4}, bits);
-        f(chunk<four, true>{j + 4, 4}, bits >> 4);
+        next(4);
+        f(chunk<four, true>{j + 4, 4}, bits);
       } else {
-        for (index_t k = j; k < n && k < j + 8; ++k) f(chunk<one, true>{k, 1}, bits >> (k - j));
+        for (index_t k = j; k < n && k < j + 8; ++k, next(1)) f(chunk<one, true>{k, 1}, bits);
       }
     }
   }

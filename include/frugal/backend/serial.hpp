@@ -10,6 +10,8 @@ template <class Isa = native_isa>
 class basic_serial : public detail::host_memory {
  public:
   static constexpr char const* name = "serial";
+  /// Teams that it runs at a time.
+  static constexpr int concurrency() { return 1; }
   /// F on every tile of the work.
   template <class Work, class F>
   void for_each(Work const& w, F const& f) const {

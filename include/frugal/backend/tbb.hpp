@@ -23,6 +23,8 @@ class basic_tbb : public detail::host_memory {
       : arena_((require(threads >= 1 || threads == oneapi::tbb::task_arena::automatic, "the number of threads",
                         "at least 1", threads),
                 std::make_shared<oneapi::tbb::task_arena>(threads))) {}
+  /// Teams that it runs at a time, at most.
+  int concurrency() const { return arena_->max_concurrency(); }
 
   template <class Work, class F>
   void for_each(Work const& w, F const& f) const {

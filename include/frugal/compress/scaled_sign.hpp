@@ -101,9 +101,9 @@ struct sign_decode {
     FRUGAL_FN bool aligned(int width) const { return multiple_of(x, width); }
     FRUGAL_FN float const* contiguous() const { return x; }
     FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c, std::uint32_t word) const {
+    FRUGAL_FN void operator()(Chunk c, bit_words<1> bits) const {
       using V = typename Chunk::value;
-      const V d = select_bits(word, V(scale), V(-scale));
+      const V d = select_bits(bits.of[0], V(scale), V(-scale));
       if constexpr (Add) c.store(x, rule(c.load(x), d));
       else c.store(x, d);
     }
@@ -114,7 +114,7 @@ struct sign_decode {
   FRUGAL_FN void operator()(Team const& team) const {
     const index_t at = team.rank() * part, size = n - at < part ? n - at : part;
     const float scale = scales[Blocks ? team.rank() : 0];
-    team.template with_bits<float>(size, bits + at / 8, part_of{rule, x + at, scale});
+    team.template with_bits<float>(size, {{bits + at / 8}}, part_of{rule, x + at, scale});
   }
 };
 }  // namespace detail

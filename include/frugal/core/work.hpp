@@ -42,6 +42,17 @@ struct one_segment {
   FRUGAL_FN segment at(index_t) const { return {.size = n}; }
 };
 
+/// Bits in memory, the first in the lowest bit of a byte; slot 0 has bit `skip`.
+struct bit_string {
+  std::uint8_t const* from;
+  index_t skip = 0;
+};
+/// The next bits of each of R strings, in the low bits of their words.
+template <int R>
+struct bit_words {
+  std::uint32_t of[R];
+};
+
 /// `V::width` consecutive slots from `at` on (counted from the segment's first): all of them, or the first `n`.
 template <class V, bool Full>
 struct chunk {
