@@ -225,10 +225,19 @@ class mezo {
       else return double(std::invoke(loss));
     };
     const parameters from = copies ? parameters(copy_.view()) : x;
-    shift_to(from, x, i, 1);
-    plus = f();
-    shift_to(from, x, i, copies ? -1 : -2);
-    const double minus = f();
+    double minus;
+    int at = 0;
+    try {
+      shift_to(from, x, i, at = 1);
+      plus = f();
+      shift_to(from, x, i, copies ? -1 : -2);
+      at = -1;
+      minus = f();
+    } catch (...) {  // of the loss
+      if constexpr (copies) put_back(x);
+      else shift(x, i, -at);
+      throw;
+    }
     if constexpr (!copies) shift(x, i, 1);
     return (plus - minus) / (2 * config_.epsilon);
   }
