@@ -41,8 +41,7 @@ std::vector<golden_case> golden(std::string const& prefix) {
 }
 random_stream stream_of(golden_case const& c) { return {c.number<u64>("seed")}; }
 
-// ---- the definition
-// --------------------------------------------------------------------------------------------------
+// ---- the definition -----------------------------------------------------------------------------------------------
 TEST(normal, pairs) {
   const golden_case c = golden("pairs").front();
   ASSERT_EQ(c.count("pair"), 7u);
@@ -88,8 +87,7 @@ TEST(normal, sign_and_range) {
   }
 }
 
-// ---- every path
-// ------------------------------------------------------------------------------------------------------
+// ---- every path ---------------------------------------------------------------------------------------------------
 template <class To>
 struct path {
   char const* name;
@@ -151,7 +149,7 @@ TEST(normal_runs, any_count) {
 
 // Teams make runs of odd lengths, one after the other, each with what it needs of both.
 struct runs {
-  static constexpr unsigned team_threads = 64;
+  [[maybe_unused]] static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 16 * 37;
   random_stream s;
   u64 dir, first;
@@ -187,8 +185,7 @@ TEST(normal_runs, teams) {
   }
 }
 
-// ---- uniform numbers and signs
-// ---------------------------------------------------------------------------------------
+// ---- uniform numbers and signs ------------------------------------------------------------------------------------
 TEST(normal, other_numbers) {
   const golden_case c = golden("numbers").front();
   std::vector<float> u01, u11;
@@ -204,8 +201,31 @@ TEST(normal, other_numbers) {
   EXPECT_EQ(checksum(signs), c.number<u64>("signs"));
 }
 
-// ---- quality
-// ---------------------------------------------------------------------------------------------------------
+template <class Words>
+void compare_values(std::vector<u32> const& words) {
+  for (std::size_t i = 0; i + Words::width <= words.size(); i += Words::width) {
+    alignas(64) std::int32_t in[Words::width];
+    std::memcpy(in, words.data() + i, sizeof in);
+    const auto w = Words::load(in);
+    alignas(64) float a[Words::width];
+    alignas(64) float b[Words::width];
+    frugal::u01(w).store(a);
+    frugal::u11(w).store(b);
+    for (std::size_t k = 0; k < Words::width; ++k) {
+      ASSERT_EQ(a[k], frugal::u01(words[i + k])) << words[i + k];
+      ASSERT_EQ(b[k], frugal::u11(words[i + k])) << words[i + k];
+    }
+  }
+}
+TEST(normal, values_of_words) {
+  std::vector<u32> words = golden("pairs").front().numbers<u32>("edges");
+  for (u64 j = 0; j < 1000; ++j) words.push_back(random_stream{5}.word(0, j));
+  compare_values<frugal::lanes<std::int32_t, 1>>(words);
+  compare_values<frugal::lanes<std::int32_t, 4>>(words);
+  compare_values<frugal::cpu_value<isa, std::int32_t>>(words);
+}
+
+// ---- quality ------------------------------------------------------------------------------------------------------
 constexpr std::size_t N = std::size_t(1) << 20;
 std::vector<double> sample(u64 seed, u64 dir) {
   std::vector<float> z(N);
@@ -253,8 +273,7 @@ TEST(normal_quality, correlations) {
     EXPECT_LT(std::abs(mean_product(z, sample(2024 ^ u64(1) << bit, 1), 0)), bound) << bit;
 }
 
-// ---- the sphere
-// ------------------------------------------------------------------------------------------------------
+// ---- the sphere ---------------------------------------------------------------------------------------------------
 frugal::layout layout_of(std::vector<index_t> const& sizes) {
   std::vector<frugal::tensor_spec> tensors;
   for (std::size_t i = 0; i < sizes.size(); ++i) tensors.push_back({std::to_string(i), {sizes[i]}});
@@ -286,9 +305,8 @@ TEST(sphere, radius) {
                       "at least 1", "0"));
 }
 
-// ---- the self-test
-// --------------------------------------------------------------------------------------------------- Kinds of backends
-// of their own, so that none has passed before.
+// ---- the self-test ------------------------------------------------------------------------------------------------
+// Kinds of backends of their own, so that none has passed before.
 template <int Kind>
 struct fresh : frugal::serial_backend {
   static inline int launches = 0;

@@ -58,6 +58,13 @@ FRUGAL_FN std::uint64_t direction_id(std::uint32_t t, std::uint32_t i) { return 
 FRUGAL_FN float u01(std::uint32_t w) { return float((w >> 8) | 1) * 0x1p-24f; }
 /// In (-1, 1), symmetric, never zero.
 FRUGAL_FN float u11(std::uint32_t w) { return float(std::int32_t(2 * (w >> 8) + 1) - (1 << 24)) * 0x1p-24f; }
+/// The same of a value's words (core/value.hpp), lane by lane.
+FRUGAL_GENERIC template <class Words>
+requires requires { typename Words::real; }
+FRUGAL_FN auto u01(Words w) { return to_real((w >> 8) | Words(1)) * typename Words::real(0x1p-24f); }
+FRUGAL_GENERIC template <class Words>
+requires requires { typename Words::real; }
+FRUGAL_FN auto u11(Words w) { return to_real(((w >> 7) | Words(1)) - Words(1 << 24)) * typename Words::real(0x1p-24f); }
 /// In (0, 1), from two words (coordinates 2j and 2j + 1).
 FRUGAL_FN double u01(std::uint32_t lo, std::uint32_t hi) {
   return double(((std::uint64_t(hi) << 32 | lo) >> 11) | 1) * 0x1p-53;
