@@ -117,6 +117,7 @@ struct alignas(W * sizeof(T)) pack {
   friend FRUGAL_CPU pack operator/(pack a, pack b) { return of(a.as() / b.as()); }
   friend FRUGAL_CPU pack operator&(pack a, pack b) { return of(a.as() & b.as()); }
   friend FRUGAL_CPU pack operator|(pack a, pack b) { return of(a.as() | b.as()); }
+  friend FRUGAL_CPU pack operator^(pack a, pack b) { return of(a.as() ^ b.as()); }
   friend FRUGAL_CPU pack operator<<(pack a, int s) { return of(a.as() << s); }
   friend FRUGAL_CPU pack operator>>(pack a, int s) { return of((reg)(a.template as<std::uint32_t>() >> s)); }
   friend FRUGAL_CPU mask operator>(pack a, pack b) { return mask::of(a.as() > b.as()); }
@@ -332,6 +333,17 @@ struct alignas(W * sizeof(T)) pack {
     M t[W];
     store(t);
     for (index_t k = 0; k < n; ++k) p[k] = t[k];
+  }
+  /// Lane k: p[at.v[k]].
+  FRUGAL_CPU static pack gather(T const* p, integer at) {
+    static_assert(std::is_same_v<T, float>);
+#if defined(__AVX512F__)
+    if constexpr (W == 16)
+      return of((reg)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xffff, (__m512i)at.as(), p, 4));
+#endif
+    T t[W];
+    FRUGAL_UNROLL for (int k = 0; k < W; ++k) t[k] = p[at.v[k]];
+    return load(t);
   }
   template <class M, class I>
   FRUGAL_CPU static pack gather(M const* p, I const* at, index_t n) {

@@ -70,7 +70,7 @@ FRUGAL_FN M narrow(T value) {
 
 template <int N>
 struct lane_mask {
-  bool v[N];
+  std::uint8_t v[N];  // not bool: clang passes a struct of one bool as one bit, and AMD kernels then use scratch for it
   friend FRUGAL_FN bool any(lane_mask m) {
     bool r = false;
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) r = r || m.v[k];
@@ -110,6 +110,7 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   friend FRUGAL_FN lanes operator/(lanes a, lanes b) FRUGAL_EACH(lanes, detail::quotient(a.v[k], b.v[k]))
   friend FRUGAL_FN lanes operator&(lanes a, lanes b) FRUGAL_EACH(lanes, a.v[k] & b.v[k])
   friend FRUGAL_FN lanes operator|(lanes a, lanes b) FRUGAL_EACH(lanes, a.v[k] | b.v[k])
+  friend FRUGAL_FN lanes operator^(lanes a, lanes b) FRUGAL_EACH(lanes, a.v[k] ^ b.v[k])
   friend FRUGAL_FN lanes operator<<(lanes a, int s) FRUGAL_EACH(lanes, T(std::uint32_t(a.v[k]) << s))
   friend FRUGAL_FN lanes operator>>(lanes a, int s) FRUGAL_EACH(lanes, T(std::uint32_t(a.v[k]) >> s))
   friend FRUGAL_FN mask operator>(lanes a, lanes b) FRUGAL_EACH(mask, a.v[k] > b.v[k])
@@ -176,6 +177,12 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
   template <class M>
   FRUGAL_FN void store(M* p, index_t n) const {
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) p[k] = detail::narrow<M>(v[k]);
+  }
+  /// Lane k: p[at.v[k]].
+  FRUGAL_FN static lanes gather(T const* p, integer at) {
+    lanes r;
+    FRUGAL_UNROLL for (int k = 0; k < N; ++k) r.v[k] = p[at.v[k]];
+    return r;
   }
   template <class M, class I>
   FRUGAL_FN static lanes gather(M const* p, I const* at, index_t n) {

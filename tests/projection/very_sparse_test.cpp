@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "very_sparse_golden.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "support/driver.hpp"
+#include "support/refusal.hpp"
+
+namespace {
+using namespace frugal_test;
+using frugal::index_t;
+using frugal::very_sparse;
+using frugal::very_sparse_config;
+const frugal::serial_backend cpu;
+
+// Small integers: their sums are exact, whatever the order.
+std::vector<float> integers(index_t n, std::uint64_t seed) {
+  dice d(seed);
+  std::vector<float> v(std::size_t(n), 0.f);
+  for (float& x : v) x = float(int(d.bits() % 15) - 7);
+  return v;
+}
+std::vector<float> apply(very_sparse_config how, std::vector<float> const& x, index_t outputs) {
+  very_sparse p(cpu, index_t(x.size()), outputs, how);
+  std::vector<float> y(std::size_t(outputs), 0.f);
+  p.apply(x, y);
+  return y;
+}
+std::vector<float> transpose(very_sparse_config how, std::vector<float> const& y, index_t inputs) {
+  very_sparse p(cpu, inputs, index_t(y.size()), how);
+  std::vector<float> x(std::size_t(inputs), 0.f);
+  p.apply_transpose(y, x);
+  return x;
+}
+double dot(std::vector<float> const& a, std::vector<float> const& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
+  return sum;
+}
+
+TEST(very_sparse, golden_matrices) {
+  for (projection_case const& c : projection_cases()) {
+    const very_sparse p(cpu, c.inputs, c.outputs, c.how);
+    for (index_t r = 0; r < c.outputs; ++r)
+      for (index_t j = 0; j < c.inputs; ++j)
+        ASSERT_EQ(p.sign(r, j), c.signs[std::size_t(r * c.inputs + j)]) << c.name << " (" << r << ", " << j << ")";
+  }
+}
+
+TEST(very_sparse, golden_products_on_every_backend) {
+  for (projection_case const& c : projection_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto got = same_on_every_backend([&](auto const& b) { return products(b, c); });
+    EXPECT_TRUE(same_bits(expected_products(c), got));
+  }
+}
+
+TEST(very_sparse, sizes_on_every_backend) {
+  for (auto [inputs, outputs, s] : {std::tuple<index_t, index_t, double>{1, 1, 1},
+                                    {1, 1, 0},
+                                    {1, 300, 20},
+                                    {255, 3, 3},
+                                    {256, 257, 16},
+                                    {257, 4, 0},
+                                    {4095, 2, 1},
+                                    {4097, 255, 60},
+                                    {100003, 7, 0},
+                                    {8193, 513, 5000}}) {
+    SCOPED_TRACE(testing::Message() << inputs << " to " << outputs << ", s = " << s);
+    const auto x = numbers(inputs, 1), y = numbers(outputs, 2);
+    same_on_every_backend([&, n = inputs, k = outputs, s = s](auto const& b) {
+      using B = std::decay_t<decltype(b)>;
+      very_sparse p(b, n, k, {.s = s, .seed = 11});
+      there<float, B> from(b, x, 2), to(b, y), back(b, x, 5);
+      p.apply(from.constant(), to.all());
+      p.add_transpose(to.constant(), back.all(), 0.37);
+      auto out = to.get();
+      const auto more = back.get();
+      out.insert(out.end(), more.begin(), more.end());
+      return out;
+    });
+  }
+}
+
+// s = k: the factor is one.
+TEST(very_sparse, products_are_those_of_the_matrix) {
+  for (auto [n, k] : {std::pair<index_t, index_t>{50, 1}, {333, 3}, {1000, 16}, {3000, 300}}) {
+    const very_sparse_config how{.s = double(k), .seed = 5};
+    const very_sparse p(cpu, n, k, how);
+    const auto x = integers(n, 1), z = integers(n, 2), y = integers(k, 3);
+    std::vector<float> forward(std::size_t(k), 0.f), back(std::size_t(n), 0.f), both(x);
+    for (index_t r = 0; r < k; ++r)
+      for (index_t j = 0; j < n; ++j) {
+        forward[std::size_t(r)] += float(p.sign(r, j)) * x[std::size_t(j)];
+        back[std::size_t(j)] += float(p.sign(r, j)) * y[std::size_t(r)];
+      }
+    const auto rx = apply(how, x, k), rz = apply(how, z, k), ry = transpose(how, y, n);
+    EXPECT_EQ(forward, rx);
+    EXPECT_EQ(back, ry);
+    EXPECT_EQ(dot(rx, y), dot(x, ry));
+    for (std::size_t j = 0; j < both.size(); ++j) both[j] = 2 * x[j] - z[j];
+    const auto sum = apply(how, both, k);
+    for (std::size_t r = 0; r < sum.size(); ++r) EXPECT_EQ(sum[r], 2 * rx[r] - rz[r]);
+  }
+}
+
+TEST(very_sparse, values_are_zero_or_the_factor) {
+  for (double s : {1., 3., 16., 77.5}) {
+    const index_t n = 200, k = 40;
+    very_sparse p(cpu, n, k, {.s = s, .seed = 2});
+    EXPECT_EQ(p.factor(), std::sqrt(s / double(k)));
+    std::vector<float> x(std::size_t(n), 0.f), y(std::size_t(k), 0.f);
+    for (index_t j = 0; j < n; j += 13) {
+      x.assign(x.size(), 0.f);
+      x[std::size_t(j)] = 1;
+      p.apply(x, y);
+      for (index_t r = 0; r < k; ++r)
+        EXPECT_EQ(y[std::size_t(r)], float(p.sign(r, j) * p.factor())) << s << " (" << r << ", " << j << ")";
+    }
+  }
+}
+
+TEST(very_sparse, transposes_are_put_or_added_with_a_scale) {
+  for (double s : {3., 30.}) {
+    very_sparse p(cpu, 100, 40, {.s = s});
+    const auto y = numbers(40, 1), x = numbers(100, 2);
+    std::vector<float> once(100), twice(100), sum(x);
+    p.apply_transpose(y, once);
+    p.apply_transpose(y, twice, -2);
+    p.add_transpose(y, sum, -2);
+    for (std::size_t j = 0; j < 100; ++j) {
+      EXPECT_EQ(twice[j], -2 * once[j]);
+      EXPECT_EQ(sum[j], x[j] + twice[j]);
+    }
+  }
+}
+
+// An element reaches the outputs whose row has its column, and no others.
+TEST(very_sparse, infinities_stay_where_they_belong) {
+  for (double s : {3., 16., 40.})
+    for (index_t j : {0, 1, 50, 99}) {
+      very_sparse p(cpu, 100, 60, {.s = s, .seed = 3});
+      auto x = integers(100, 1), y = std::vector<float>(60);
+      x[std::size_t(j)] = std::numeric_limits<float>::infinity();
+      p.apply(x, y);
+      for (index_t r = 0; r < 60; ++r) EXPECT_EQ(std::isinf(y[std::size_t(r)]), p.sign(r, j) != 0);
+      y.assign(60, 1.f);
+      y[std::size_t(j % 60)] = std::numeric_limits<float>::infinity();
+      p.apply_transpose(y, x);
+      for (index_t i = 0; i < 100; ++i) EXPECT_EQ(std::isinf(x[std::size_t(i)]), p.sign(j % 60, i) != 0);
+    }
+}
+
+// R of fewer rows or columns is a part of R.
+TEST(very_sparse, entries_depend_on_their_place_alone) {
+  for (double s : {3., 40.}) {
+    const very_sparse large(cpu, 1000, 50, {.s = s, .seed = 9}), small(cpu, 301, 7, {.s = s, .seed = 9}),
+        other(cpu, 301, 7, {.s = s, .seed = 10});
+    int differ = 0;
+    for (index_t r = 0; r < 7; ++r)
+      for (index_t j = 0; j < 301; ++j) {
+        ASSERT_EQ(small.sign(r, j), large.sign(r, j));
+        differ += small.sign(r, j) != other.sign(r, j);
+      }
+    EXPECT_GT(differ, 20);
+  }
+}
+
+TEST(very_sparse, density_by_the_number_of_inputs) {
+  EXPECT_EQ(very_sparse(cpu, 10000, 3).s(), 100);
+  EXPECT_EQ(very_sparse(cpu, 10, 3).s(), std::sqrt(10.));
+  EXPECT_EQ(very_sparse(cpu, 1, 3).s(), 1);
+  EXPECT_EQ(very_sparse(cpu, 10000, 3, {.s = frugal::achlioptas}).s(), 3);
+  EXPECT_EQ(very_sparse(cpu, 10000, 3, {.s = frugal::dense_signs}).s(), 1);
+}
+
+// Of k n entries the part 1 / s is not zero, half of those are negative, and no place is preferred.
+TEST(very_sparse, counts_are_within_five_sigma) {
+  for (auto [n, k, s] : {std::tuple<index_t, index_t, double>{500, 400, 1},
+                         {500, 400, 3},
+                         {500, 400, 15.9},
+                         {500, 2000, 16},
+                         {2048, 500, 100},
+                         {8192, 300, 4096},
+                         {16384, 200, 5000},
+                         {8192, 200, 1e5}}) {
+    const very_sparse p(cpu, n, k, {.s = s, .seed = 77});
+    const index_t step = s > 50 ? n / 4096 + 1 : 1;  // some of the places, where there are many
+    double looked = 0, count = 0, positive = 0, upper = 0;
+    for (index_t r = 0; r < k; ++r)
+      for (index_t j = r % step; j < n; j += step) {
+        const int sign = p.sign(r, j);
+        ++looked;
+        count += sign != 0;
+        positive += sign > 0;
+        upper += sign != 0 && j >= n / 2;
+      }
+    EXPECT_NEAR(count, looked / s, 5 * std::sqrt(looked / s * (1 - 1 / s))) << s;
+    EXPECT_NEAR(positive, count / 2, 5 * std::sqrt(count) / 2) << s;
+    EXPECT_NEAR(upper, count / 2, 5 * std::sqrt(count) / 2 + double(k)) << s;
+  }
+}
+
+// Pairs of entries of a row, in one cell and across: both are not zero with 1 / s^2, and their signs agree half the
+// time.
+TEST(very_sparse, entries_are_independent) {
+  for (double s : {3., 16., 33.}) {
+    constexpr index_t n = 70, rows = 8000;
+    const very_sparse p(cpu, n, rows, {.s = s, .seed = 4});
+    std::vector<int> both(n * n, 0), agree(n * n, 0);
+    std::vector<index_t> at;
+    for (index_t r = 0; r < rows; ++r) {
+      at.clear();
+      for (index_t j = 0; j < n; ++j)
+        if (p.sign(r, j) != 0) at.push_back(j);
+      for (index_t a : at)
+        for (index_t b : at)
+          if (a < b) {
+            ++both[std::size_t(a * n + b)];
+            agree[std::size_t(a * n + b)] += p.sign(r, a) == p.sign(r, b);
+          }
+    }
+    const double rate = 1 / (s * s), sigma = std::sqrt(rows * rate * (1 - rate));
+    for (index_t a = 0; a < n; ++a)
+      for (index_t b = a + 1; b < n; ++b) {
+        const int count = both[std::size_t(a * n + b)];
+        ASSERT_NEAR(count, rows * rate, 5 * sigma) << s << ": " << a << ", " << b;
+        ASSERT_NEAR(agree[std::size_t(a * n + b)], count / 2., 5 * std::sqrt(count) / 2) << s << ": " << a << ", " << b;
+      }
+  }
+}
+
+// E|Rx|^2 = |x|^2, Var = (2 |x|^4 + (s - 3) sum x^4) / k, and the same of products; R'R is the identity in the mean.
+TEST(very_sparse, moments) {
+  constexpr index_t n = 100, k = 32, seeds = 2000;
+  const auto x = integers(n, 21), z = integers(n, 22);
+  const double xx = dot(x, x), zz = dot(z, z), xz = dot(x, z);
+  double x4 = 0, x2z2 = 0;
+  for (std::size_t j = 0; j < x.size(); ++j) {
+    const double a = double(x[j]) * double(x[j]), b = double(z[j]) * double(z[j]);
+    x4 += a * a;
+    x2z2 += a * b;
+  }
+  for (double s : {1., 3., 16., 40.}) {
+    double norm = 0, norm2 = 0, product = 0, product2 = 0;
+    std::vector<double> back(n, 0.);
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      const very_sparse_config how{.s = s, .seed = seed};
+      const auto rx = apply(how, x, k), rz = apply(how, z, k), xx_back = transpose(how, rx, n);
+      const double a = dot(rx, rx), b = dot(rx, rz);
+      norm += a, norm2 += a * a, product += b, product2 += b * b;
+      for (std::size_t j = 0; j < x.size(); ++j) back[j] += double(xx_back[j]);
+    }
+    const double v = (2 * xx * xx + (s - 3) * x4) / k, w = (xx * zz + xz * xz + (s - 3) * x2z2) / k;
+    norm /= seeds, norm2 /= seeds, product /= seeds, product2 /= seeds;
+    EXPECT_NEAR(norm, xx, 4 * std::sqrt(v / seeds)) << s;
+    EXPECT_NEAR(norm2 - norm * norm, v, 0.1 * v) << s;
+    EXPECT_NEAR(product, xz, 4 * std::sqrt(w / seeds)) << s;
+    EXPECT_NEAR(product2 - product * product, w, 0.1 * w) << s;
+    // Column j of R'R x: x_j + the noise of the others, of variance (|x|^2 + (s - 2) x_j^2) / k.
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      const double u = (xx + (s - 2) * double(x[j]) * double(x[j])) / k;
+      EXPECT_NEAR(back[j] / seeds, double(x[j]), 4.5 * std::sqrt(u / seeds)) << s << ": " << j;
+    }
+  }
+}
+
+TEST(very_sparse, outputs_by_johnson_and_lindenstrauss) {
+  using frugal::johnson_lindenstrauss_size;
+  EXPECT_EQ(johnson_lindenstrauss_size(1e6, 0.5), 663);
+  EXPECT_EQ(johnson_lindenstrauss_size(1e6, 0.1), 11841);
+  EXPECT_EQ(johnson_lindenstrauss_size(500, 0.2), 1434);
+  const auto size = johnson_lindenstrauss_size;
+  for (double n : {1., 0., -5., std::nan(""), std::numeric_limits<double>::infinity()})
+    EXPECT_THROW(size(n, 0.5), frugal::invalid_argument) << n;
+  EXPECT_TRUE(refused([&] { size(-5, 0.5); }, "the number of points", "2 to 1e300", "-5"));
+  for (double eps : {0., 1., -0.1, std::nan("")}) EXPECT_THROW(size(100, eps), frugal::invalid_argument) << eps;
+  EXPECT_TRUE(refused([&] { size(100, 1); }, "eps", "(0, 1)", "1"));
+  EXPECT_TRUE(refused([&] { size(100, 1e-7); }, "the outputs that eps asks for", "1 to 2^40", "3.68414e+15"));
+}
+
+TEST(very_sparse, a_product_allocates_nothing) {
+  for (double s : {3., 50.}) {
+    very_sparse p(cpu, 5000, 30, {.s = s});
+    std::vector<float> x(5000, 1.f), y(30);
+    const long before = allocations;
+    p.apply(x, y);
+    p.add_transpose(y, x);
+    EXPECT_EQ(allocations, before);
+  }
+}
+
+TEST(very_sparse, mistakes_are_refused) {
+  const auto make = [](index_t n, index_t k, double s) { very_sparse p(cpu, n, k, {.s = s}); };
+  EXPECT_TRUE(refused([&] { make(0, 1, 3); }, "the inputs of a projection", "1 to 2^40", "0"));
+  EXPECT_TRUE(refused([&] { make(1, 0, 3); }, "the outputs of a projection", "1 to 2^40", "0"));
+  EXPECT_TRUE(
+      refused([&] { make((index_t(1) << 40) + 1, 1, 3); }, "the inputs of a projection", "1 to 2^40", "1099511627777"));
+  for (double s : {-1., 0.5, 0x1p33, std::nan("")}) EXPECT_THROW(make(10, 10, s), frugal::invalid_argument) << s;
+  very_sparse p(cpu, 10, 4, {.s = 3});
+  std::vector<float> x(10, 1.f), y(4, 2.f);
+  EXPECT_TRUE(refused([&] { p.apply(y, y); }, "x of a projection", "10 elements", "4"));
+  EXPECT_TRUE(refused([&] { p.apply(x, x); }, "y of a projection", "4 elements", "10"));
+  EXPECT_TRUE(refused([&] { p.apply_transpose(x, y); }, "x of a projection", "10 elements", "4"));
+  EXPECT_TRUE(refused(
+      [&] {
+        p.apply({static_cast<float*>(nullptr), 10}, y);
+      },
+      "x and y of a projection", "pointers", "null"));
+  EXPECT_TRUE(refused(
+      [&] {
+        p.apply(x, {x.data() + 3, 4});
+      },
+      "x and y of a projection", "memory of their own each", "an overlap"));
+  EXPECT_TRUE(
+      refused([&] { p.add_transpose(y, x, std::nan("")); }, "the scale of a projection", "[-1e+30, 1e+30]", "nan"));
+  EXPECT_TRUE(refused([&] { (void)p.sign(4, 0); }, "a row of R", "below 4", "4"));
+  EXPECT_TRUE(refused([&] { (void)p.sign(0, -1); }, "a column of R", "below 10", "-1"));
+  EXPECT_EQ(x, std::vector<float>(10, 1.f));
+  EXPECT_EQ(y, std::vector<float>(4, 2.f));
+}
+
+}  // namespace
