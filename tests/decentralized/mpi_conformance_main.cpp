@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The methods of the families compress and decentralized over MPI. Rank 0 also runs them on loopback with as many
-// ranks: the digests must be equal. With an argument, three ranks fail in that way instead; with `cases`, the program
-// lists those ways, each with a part of the text that must come of it.
-#include <cstdio>
-#include <frugal/comm/mpi.hpp>
+// The methods of the families compress and decentralized over MPI.
+#include "support/mpi_conformance.hpp"
 
 #include "conformance.hpp"
-#include "ranks.hpp"
 
 namespace {
 using namespace frugal_test;
 
-struct failure {
-  std::string name, text;
-};
-const failure failures[] = {
+const std::vector<failure> failures{
     {"size", "gossip: the ranks disagree about the number of elements: rank 0 has 100, rank 2 has 101"},
     {"layout", "gossip: the ranks disagree about the layout: rank 0 has hash "},
     {"weights", "choco/top_k: the ranks disagree about the weights: rank 0 has hash "},
@@ -78,24 +71,6 @@ void fail(frugal::mpi_comm& world, std::string const& how) {
                                                       : damage::foreign);
 }
 
-void conform(frugal::mpi_comm& world) {
-  const auto digest = decentralized_conformance(world).run();
-  if (world.rank() != 0) return;
-  const auto expected =
-      on_ranks(world.size(), [](frugal::loopback_comm& comm) { return decentralized_conformance(comm).run(); });
-  std::printf("%d ranks: digest %016llx, on loopback %016llx\n", world.size(), static_cast<unsigned long long>(digest),
-              static_cast<unsigned long long>(expected[0]));
-  if (digest != expected[0]) throw std::runtime_error("MPI and loopback give different bits");
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::string how = argc > 1 ? argv[1] : "";
-  if (how == "cases") {
-    for (failure const& f : failures) std::printf("%s %s\n", f.name.c_str(), f.text.c_str());
-    return 0;
-  }
-  return frugal::run_mpi(argc, argv, [&](frugal::mpi_comm& world) { how.empty() ? conform(world) : fail(world, how); },
-                         {.timeout = 60});
-}
+int main(int argc, char** argv) { return mpi_conformance<decentralized_conformance>(argc, argv, failures, fail); }

@@ -26,7 +26,12 @@ class replicas {
   /// Collective. Compares model, seed, options and steps so far, and that all ranks make the same random numbers; ranks
   /// that disagree get a comm_error, all of them.
   replicas(Mezo zo, communicator<Transport> world, replicas_config c = {})
-      : zo_(std::move(zo)), world_(std::move(world)), config_(c), log_(zo_), own_(format()) {
+      : zo_(std::move(zo)),
+        world_(std::move(world)),
+        config_(c),
+        log_(zo_),
+        own_(format()),
+        all_(std::size_t(own_.size()) * std::size_t(world_.size())) {
     require(c.check_every >= 0, "check_every", ">= 0", c.check_every);
     detail::agree(world_, zo_.algorithm(),
                   {{"the method", std::int64_t(fnv1a().add(zo_.algorithm()).value())},
@@ -100,13 +105,14 @@ class replicas {
     detail::put_little_endian(own_.payload(), detail::bit_cast<std::uint64_t>(p), 8);
     detail::put_little_endian(own_.payload() + 8, history_, 8);
     own_.seal({world_.rank(), std::uint64_t(t)});
-    const auto all = world_.all_gather_bytes(detail::host_messages{}, own_);
+    world_.all_gather(detail::host_messages{}, own_, all_);
     std::vector<double> scalars;
-    for (std::size_t r = 0; r < all.size(); ++r) {
-      std::uint8_t const* got = open_message(all[r], format(), {std::int32_t(r), std::uint64_t(t)}).data();
+    for (int r = 0; r < world_.size(); ++r) {
+      const view<std::uint8_t const> theirs(all_.data() + r * own_.size(), own_.size());
+      std::uint8_t const* got = open_message(theirs, format(), {r, std::uint64_t(t)}).data();
       scalars.push_back(detail::bit_cast<double>(detail::little_endian_word(got)));
       const std::uint64_t before = detail::little_endian_word(got + 8);
-      require(before == history_, detail::text("the updates before, of rank ", r, ", (their hash)"), history_, before);
+      require(before == history_, detail::text("the steps before, of rank ", r, " (their hash)"), history_, before);
     }
     return scalars;
   }
@@ -115,6 +121,7 @@ class replicas {
   replicas_config config_;
   update_log log_;
   message own_;
+  std::vector<std::uint8_t> all_;  // ranks' messages
   std::uint64_t history_ = 0;
 };
 
