@@ -121,6 +121,9 @@ TEST(state, damaged_is_refused) {
   expect_refusal(with([](list& p) { p[2].role = frugal::role::scales; }), "the role of 'm' in a saved state", "", "");
   expect_refusal(with([](list& p) { p[3].count = 5307, p[3].bytes.resize(4 * 5307); }),
                  "the size of 'v' in a saved state", "5308", "5307");
+  for (const std::int64_t n : {std::int64_t(-1), (std::int64_t(1) << 62) + 1})
+    expect_refusal(with([&](list& p) { memcpy(p[0].bytes.data(), &n, 8); }), "the count 'step' in a saved state",
+                   "[0, 2^62]", std::to_string(n));
   // 8-bit states from other tensors of the same model.
   const snapshot coded = saved(two(), frugal::blockwise8{.min_size = 1});
   expect_refusal(coded, "a piece of a saved state", "m", "m.codes", two(), frugal::blockwise8{});

@@ -558,6 +558,16 @@ TEST(checkpoint, what_does_not_fit_is_refused) {
                  "the count of tensors of 'weights': expected 2, got 3");
   expect_refusal(edited(good, "frugal.checksum.weights.w", "frugal.checksum.weights.x"),
                  "a checkpoint: expected the metadata 'frugal.checksum.weights.w', got none");
+  // A count that objects would go by: altered, and its checksum repaired.
+  const std::int64_t counts[] = {2, -1};
+  const auto at = std::search(good.begin(), good.end(), reinterpret_cast<std::uint8_t const*>(counts),
+                              reinterpret_cast<std::uint8_t const*>(counts + 1));
+  ASSERT_EQ(at - good.begin(), std::ptrdiff_t(8 + header_of(good).size() + 16));  // after the clock
+  bytes negative = good;
+  memcpy(&negative[std::size_t(at - good.begin())], counts + 1, 8);
+  const auto hash = [&](int k) { return frugal::detail::hex(frugal::word_hash(counts + k, 8)); };
+  expect_refusal(edited(negative, hash(0), hash(1)),
+                 "the count 'optimizer.step' in a saved state: expected [0, 2^62], got -1");
   const std::string sum = header_of(good).substr(header_of(good).find("checksum.weights.w\":\"") + 21, 16);
   expect_refusal(edited(good, sum, "0123456789abcdef"),
                  "the checksum of 'weights.w': expected " + sum + ", got 0123456789abcdef");

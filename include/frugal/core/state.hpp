@@ -3,6 +3,7 @@
 /// `visitor(std::string_view name, role, view<T, Space>)` for every piece, in a fixed order. Saving, restoring,
 /// accounting and tests all go through it.
 #pragma once
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,18 @@ snapshot save_state(Object& object) {
   return s;
 }
 
+namespace detail {
+/// Objects go by their counts: none from elsewhere may be negative, or so large that counting on overflows.
+inline void check_counts(std::string const& name, void const* counts, std::size_t bytes) {
+  for (std::size_t at = 0; at + sizeof(std::int64_t) <= bytes; at += sizeof(std::int64_t)) {
+    std::int64_t n;
+    memcpy(&n, static_cast<unsigned char const*>(counts) + at, sizeof n);
+    if (n < 0 || n > std::int64_t(1) << 62)
+      refuse(text("the count '", name, "' in a saved state"), "[0, 2^62]", text(n));
+  }
+}
+}  // namespace detail
+
 /// The opposite. An object of another algorithm, storage, layout, support or type is refused, and then unchanged. The
 /// steps that follow are bit for bit those that would have followed the save.
 template <class Object>
@@ -67,6 +80,7 @@ void restore_state(Object& object, snapshot const& s) {
     require(p.bytes.size() == std::size_t(v.size()) * sizeof(T),
             detail::text("the bytes of '", p.name, "' in a saved state"), std::size_t(v.size()) * sizeof(T),
             p.bytes.size());
+    if (r == role::counter) detail::check_counts(p.name, p.bytes.data(), p.bytes.size());
   });
   require(pieces == s.pieces.size(), "the count of pieces of a saved state", pieces, s.pieces.size());
   pieces = 0;

@@ -108,8 +108,8 @@ struct safetensors_header {
   }
 };
 
-/// What the JSON parser tells its events to: takes what a header may be made of in the order that it may come in, and
-/// nothing else, so nothing of what a text can make grow grows but the header itself.
+/// What the JSON parser tells its events to. Takes what a header is made of, in the order that it may come in, and
+/// nothing else: what it keeps is the header, and what nests deeper ends there.
 class header_reader {
  public:
   explicit header_reader(safetensors_header& to) : to_(to) {}

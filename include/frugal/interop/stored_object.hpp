@@ -12,17 +12,17 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-constexpr char const* name_of(role r) {
-  constexpr char const* names[] = {"counter", "clock", "moment", "codes", "scales"};
+constexpr std::string_view name_of(role r) {
+  constexpr std::string_view names[] = {"counter", "clock", "moment", "codes", "scales"};
   return names[int(r)];
 }
-inline constexpr char const* role_of_weights = "weights";
+inline constexpr std::string_view role_of_weights = "weights";
 
 /// Good until the object's next step.
 struct stored_object {
   struct piece {
     stored_tensor what;
-    char const* role;
+    std::string_view role;
     unsigned char* data;
     std::uint64_t bytes() const { return what.end; }  // of a tensor that is not yet in its place
   };
@@ -42,7 +42,7 @@ struct stored_object {
     }
   }
   template <class T, class Space>
-  void add(std::string_view what, char const* r, std::vector<index_t> shape, view<T, Space> v) {
+  void add(std::string_view what, std::string_view r, std::vector<index_t> shape, view<T, Space> v) {
     stored_tensor t{text(name, ".", std::string(what)), dtype_of<T>(), std::move(shape), 0,
                     std::uint64_t(v.size()) * sizeof(T)};
     pieces.push_back({std::move(t), r, reinterpret_cast<unsigned char*>(v.data())});
@@ -158,7 +158,7 @@ inline std::vector<stored_tensor const*> tensors_of(safetensors_header const& h,
     if (t.type != p.what.type) refuse(text("the dtype of '", t.name, "'"), info(p.what.type).name, info(t.type).name);
     if (t.shape != p.what.shape)
       refuse(text("the shape of '", t.name, "'"), shape_text(p.what.shape), shape_text(t.shape));
-    expect(h, key_of_role(t.name), text("the role of '", t.name, "'"), p.role);
+    expect(h, key_of_role(t.name), text("the role of '", t.name, "'"), std::string(p.role));
     found.push_back(&t);
   }
   if (found.size() != there.size())
@@ -186,12 +186,16 @@ inline text_map read_checkpoint(stored_objects const& objects, std::uint64_t byt
   const auto check = [&](stored_tensor const& t, auto const& next) {
     expect(h, key_of_checksum(t.name), text("the checksum of '", t.name, "'"), sum_of_pieces(t.end - t.begin, next));
   };
-  for (auto const& tensors : there)
-    for (stored_tensor const* t : tensors)
-      check(*t, [&](std::uint64_t at, std::size_t n) {
-        from(first + t->begin + at, staging.data(), n);
+  for (std::size_t k = 0; k < objects.size(); ++k)
+    for (std::size_t i = 0; i < there[k].size(); ++i) {
+      stored_tensor const& t = *there[k][i];
+      const bool counts = objects[k].pieces[i].role == name_of(role::counter);
+      check(t, [&](std::uint64_t at, std::size_t n) {
+        from(first + t.begin + at, staging.data(), n);
+        if (counts) check_counts(t.name, staging.data(), n);
         return staging.data();
       });
+    }
 
   // From here on values change. What was checked is read once more, and could only have changed meanwhile.
   for (std::size_t k = 0; k < objects.size(); ++k)
