@@ -70,6 +70,7 @@ template <class Isa>
 struct cpu_team {
   template <class T>
   using value = cpu_value<Isa, T>;
+  static constexpr int strings = 4;  // of bits that are best taken at a time
   index_t at;
   unsigned char* memory;
 
@@ -133,12 +134,19 @@ struct cpu_team {
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n;
     if (head > 0) few(0, head);
     index_t j = head;
+    std::uint8_t const *low[R], *high[R];  // of the next 64: eight bytes, and the one that holds the rest
+    int shift[R];
+    FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
+      const index_t bit = from[k].skip + head;
+      shift[k] = int(bit % 8);
+      low[k] = from[k].from + bit / 8 - head / 8;
+      high[k] = low[k] + (shift[k] > 0 ? 8 : 7);
+    }
     for (; j + 64 <= n; j += 64) {  // few loads: they may wait for stores to addresses that end alike
       words word;
       FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
-        const std::size_t bit = std::size_t(from[k].skip + j), shift = bit % 8;
-        std::memcpy(&word[k], from[k].from + bit / 8, 8);
-        if (shift > 0) word[k] = word[k] >> shift | std::uint64_t(from[k].from[bit / 8 + 8]) << (64 - shift);
+        std::memcpy(&word[k], low[k] + j / 8, 8);
+        word[k] = word[k] >> shift[k] | std::uint64_t(high[k][j / 8]) << 1 << (63 - shift[k]);
       }
       FRUGAL_UNROLL for (index_t k = 0; k < 64; k += V::width)
           f(chunk<V, true>{j + k, V::width}, low_words<R>(word, k));

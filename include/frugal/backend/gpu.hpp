@@ -37,6 +37,7 @@ template <class Context>
 struct gpu_team {
   template <class T>
   using value = frugal::lanes<T, 4>;
+  static constexpr int strings = 1;  // of bits that are best taken at a time: more take too many registers
   Context c;
   unsigned char* memory;
 

@@ -49,6 +49,7 @@ struct cyclic_fold {
 /// begin.
 struct turned_piece {
   index_t begin, inner, slots;
+  turned_piece() = default;
   FRUGAL_FN turned_piece(cyclic_fold const& map, index_t index, index_t first)
       : begin(index * map.slots), inner(first - map.rotation(index)), slots(map.slots) {
     if (inner < 0) inner += slots;
@@ -58,8 +59,8 @@ struct turned_piece {
   FRUGAL_FN index_t run(index_t at) const { return begin + slots - weight(at); }
 };
 
-/// Weights that a team has signs for at a time.
-inline constexpr index_t roast_part = 4096;
+/// Weights that a team has signs for at a time: those that 32 blocks of words hold, wherever they begin.
+inline constexpr index_t roast_part = 4096, roast_stretch = roast_part - 128;
 inline constexpr int roast_sign_bytes = int(roast_part / 8 + 16);
 
 /// The signs of weights [first, first + size), one bit each (1: -1); a barrier before they are read is the caller's.
@@ -146,13 +147,12 @@ struct set_all {
   }
 };
 
-/// Sums over slots: a block of slots each team, and four pieces at a time, which takes the sums through the registers
-/// once for four.
+/// Sums over slots: a block of slots each team, and as many pieces at a time as a team takes bits of: on a processor
+/// that takes the sums through the registers once for four.
 template <class G, class T>
 struct roast_backward {
-  static constexpr int rows = 4;
   static constexpr unsigned team_threads = 256;
-  static constexpr int scratch_bytes = rows * roast_sign_bytes;
+  static constexpr int scratch_bytes = 4 * roast_sign_bytes;
   cyclic_fold map;
   tensor_table tensors;
   index_t block;
@@ -165,8 +165,10 @@ struct roast_backward {
     T lambda;
     G const* g;
   };
-  template <int N>
+  template <class Team, int N>
   struct add {
+    static constexpr index_t ahead = 2048 / sizeof(G);
+    Team team;
     T* sum;
     row of[N];
     FRUGAL_FN bool aligned(int width) const {
@@ -179,6 +181,7 @@ struct roast_backward {
     FRUGAL_FN void operator()(Chunk c, bit_words<N> negative) const {
       using V = typename Chunk::value;
       V s = c.load(sum);
+      FRUGAL_UNROLL for (int k = 0; k < N; ++k) team.prefetch(of[k].g + c.at + ahead);
       FRUGAL_UNROLL for (int k = 0; k < N; ++k) s =
           s + select_bits(negative.of[k], V(-of[k].lambda), V(of[k].lambda)) * c.load(of[k].g);
       c.store(sum, s);
@@ -199,20 +202,21 @@ struct roast_backward {
   FRUGAL_FN void operator()(Team const& team) const {
     const index_t first = team.rank() * block, left = map.slots - first, size = left < block ? left : block;
     team.template for_values<T>(size, set_all<T>{dz + first, T(0)});
-    for (index_t piece = 0; piece * map.slots < map.weights; piece += rows) add_pieces(team, piece, first, size);
+    for (index_t piece = 0; piece * map.slots < map.weights; piece += Team::strings)
+      add_pieces<Team::strings>(team, piece, first, size);
     team.sync();
     if (gamma) team.template for_values<T>(size, divide{gamma + first, dz + first});
   }
 
  private:
-  FRUGAL_GENERIC template <class Team>
+  FRUGAL_GENERIC template <int rows, class Team>
   FRUGAL_FN void add_pieces(Team const& team, index_t piece, index_t first, index_t size) const {
-    static_assert(rows == 4);
-    const turned_piece p[rows] = {
-        {map, piece, first}, {map, piece + 1, first}, {map, piece + 2, first}, {map, piece + 3, first}};
+    static_assert(rows * roast_sign_bytes <= scratch_bytes);
+    turned_piece p[rows];
+    FRUGAL_UNROLL for (int k = 0; k < rows; ++k) p[k] = turned_piece(map, piece + k, first);
     for (index_t at = 0; at < size;) {
-      index_t n = size - at < roast_part ? size - at : roast_part;
-      add<rows> all{dz + first + at, {}};
+      index_t n = size - at < roast_stretch ? size - at : roast_stretch;
+      add<Team, rows> all{team, dz + first + at, {}};
       index_t weight[rows];
       bool every = true;
       FRUGAL_UNROLL for (int k = 0; k < rows; ++k) {
@@ -236,9 +240,9 @@ struct roast_backward {
       team.sync();
       if (every) {
         team.template with_bits<T>(n, signs, all);
-      } else {
+      } else if constexpr (rows > 1) {
         FRUGAL_UNROLL for (int k = 0; k < rows; ++k) if (weight[k] >= 0)
-            team.template with_bits<T>(n, {signs[k]}, add<1>{all.sum, {all.of[k]}});
+            team.template with_bits<T>(n, {signs[k]}, add<Team, 1>{team, all.sum, {all.of[k]}});
       }
       at += n;
     }

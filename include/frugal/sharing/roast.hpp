@@ -154,15 +154,13 @@ class roast {
   using shared = T;
 
   /// @param extent the weights that are shared: a count, or a layout of tensors; groups do not matter
-  template <class... Policies>
-  roast(Backend b, frugal::layout extent, roast_config c, Policies const&...)
+  roast(Backend b, frugal::layout extent, roast_config c, Types = {})
       : backend_(std::move(b)),
         layout_(std::move(extent)),
         config_(std::move(c)),
         map_(layout_.size(), slots_of(config_, layout_.size()), config_.seed),
         block_(block_of(backend_, map_.slots)),
         overlap_(layout_.tensors().size() + 1) {
-    static_assert((std::is_same_v<Policies, Types> && ...), "frugal: the policy of roast is types<>");
     const std::vector<T> lambda = scales();
     require_range("count_epsilon", config_.count_epsilon, 0, 1e30, true);
     require_range("epsilon", config_.epsilon, 0, 1e30, true);
@@ -308,8 +306,6 @@ class roast {
   void const *forward_z_ = nullptr, *backward_z_ = nullptr;
   detail::overlap_check overlap_;
 };
-template <class B, class... P>
-roast(B, layout, roast_config, P...) -> roast<B, types_of<P...>>;
 
 }  // namespace v0
 }  // namespace frugal
