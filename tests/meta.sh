@@ -17,6 +17,7 @@ for header in include/frugal/*/*.hpp; do
   case $family in core | backend | linalg | interop | comm) continue ;; esac
   case $family/$name in  # mechanisms: no algorithm by themselves
     compress/message | compress/compressor | compress/sparse | compress/feedback) continue ;;
+    projection/sparse_signs | projection/sparse_products) continue ;;
     decentralized/topology | decentralized/spectrum | decentralized/weights | decentralized/neighbourhood) continue ;;
   esac
   algorithms=$((algorithms + 1))

@@ -12,7 +12,7 @@ struct projection_case {
   std::string name;
   frugal::index_t inputs, outputs;
   frugal::very_sparse_config how;
-  std::vector<int> signs;  // row after row
+  std::vector<int> signs;  // row after row, unless they are many
   std::vector<float> x, y, from, transposed;
 };
 inline std::vector<projection_case> projection_cases() {
@@ -27,8 +27,8 @@ inline std::vector<projection_case> projection_cases() {
                       c.numbers<float>("y"),
                       {},
                       {}};
-    p.signs.resize(std::size_t(p.inputs * p.outputs), 0);
-    for (frugal::index_t r = 0; r < p.outputs; ++r)
+    if (c.count("row") > 0) p.signs.resize(std::size_t(p.inputs * p.outputs), 0);
+    for (frugal::index_t r = 0; r < frugal::index_t(c.count("row")); ++r)
       for (frugal::index_t column : c.numbers<frugal::index_t>("row", std::size_t(r)))
         p.signs[std::size_t(r * p.inputs + std::abs(column) - 1)] = column < 0 ? -1 : 1;
     if (c.count("x") > 0) {

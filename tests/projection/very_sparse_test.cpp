@@ -41,6 +41,7 @@ double dot(std::vector<float> const& a, std::vector<float> const& b) {
 
 TEST(very_sparse, golden_matrices) {
   for (projection_case const& c : projection_cases()) {
+    if (c.signs.empty()) continue;
     const very_sparse p(cpu, c.inputs, c.outputs, c.how);
     for (index_t r = 0; r < c.outputs; ++r)
       for (index_t j = 0; j < c.inputs; ++j)
@@ -233,7 +234,7 @@ TEST(very_sparse, entries_are_independent) {
 
 // E|Rx|^2 = |x|^2, Var = (2 |x|^4 + (s - 3) sum x^4) / k, and the same of products; R'R is the identity in the mean.
 TEST(very_sparse, moments) {
-  constexpr index_t n = 100, k = 32, seeds = 2000;
+  constexpr index_t n = 100, k = 32, seeds = 4000;  // the variance then has a standard error of 2.5 %
   const auto x = integers(n, 21), z = integers(n, 22);
   const double xx = dot(x, x), zz = dot(z, z), xz = dot(x, z);
   double x4 = 0, x2z2 = 0;
