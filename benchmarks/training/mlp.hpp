@@ -56,21 +56,20 @@ class mlp {
     return p;
   }
 
-  /// The mean loss of a batch; its gradient goes to `g`.
-  T loss(std::span<T const> p, batch const& x, std::uint8_t const* labels, std::span<T> g) {
+  /// The mean loss of a batch.
+  double loss(std::span<T const> p, batch const& x, std::uint8_t const* labels) {
     forward(p, x);
+    return exponentials(labels) / double(x.cols());
+  }
+  /// And its gradient, which goes to `g`.
+  double loss(std::span<T const> p, batch const& x, std::uint8_t const* labels, std::span<T> g) {
+    double const loss = this->loss(p, x, labels);
     matrix& scores = active_.back();
     T const mean = T(1) / T(x.cols());
-    scores.rowwise() -= scores.colwise().maxCoeff().eval();
-    T total = 0;
-    for (Eigen::Index j = 0; j < x.cols(); ++j) total -= scores(labels[j], j);
-    scores = scores.array().exp();
-    sums_ = scores.colwise().sum();
-    total += sums_.array().log().sum();
     scores.array().rowwise() *= mean / sums_.array();
     for (Eigen::Index j = 0; j < x.cols(); ++j) scores(labels[j], j) -= mean;
     backward(p, x, g);
-    return total * mean;
+    return loss;
   }
 
   std::size_t correct(std::span<T const> p, batch const& x, std::uint8_t const* labels) {
@@ -97,6 +96,17 @@ class mlp {
       y.colwise() += Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1> const>(p.data() + bias_at_[k], widths_[k + 1]);
       if (k + 1 < weight_at_.size()) y = y.cwiseMax(T(0));
     }
+  }
+
+  /// The scores to their exponentials, and `sums_` to the sums of these; returns the sum of the losses.
+  double exponentials(std::uint8_t const* labels) {
+    matrix& scores = active_.back();
+    scores.rowwise() -= scores.colwise().maxCoeff().eval();
+    double total = 0;
+    for (Eigen::Index j = 0; j < scores.cols(); ++j) total -= double(scores(labels[j], j));
+    scores = scores.array().exp();
+    sums_ = scores.colwise().sum();
+    return total + sums_.array().log().template cast<double>().sum();
   }
 
   /// On entry the last activations hold the loss's derivatives by the scores; on the way down every layer's do the

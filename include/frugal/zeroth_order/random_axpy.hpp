@@ -295,7 +295,7 @@ class random_directions {
   void run(random_stream stream, std::vector<random_term> const& terms, Scale const& scale_of, Sink const& sink) {
     const std::size_t groups = layout_.groups().size(), n = terms.size();
     if (n == 0 || work_.slots() == 0) return;
-    ids_.resize(n), coefficients_.resize(n * groups);
+    ids_.assign(n, 0), coefficients_.assign(n * groups, 0);
     for (std::size_t k = 0; k < n; ++k) {
       require(terms[k].id != ~std::uint64_t(0), "a direction", "below 2^64 - 1, which is for derived seeds",
               "2^64 - 1");
