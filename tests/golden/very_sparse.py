@@ -38,17 +38,25 @@ def table(s, b):
     return out
 
 
-def cells_of_row(seed, s, n, r):
-    """For each part a list of (column, sign), in the order of additions."""
-    if s < 16:
-        limit = math.floor(2.0**31 / s + 0.5)
-        for first in range(0, n, 1024):
-            words = [(j, philox.word(seed, r, j)) for j in range(first, min(n, first + 1024))]
-            yield [(j, -1 if w & 1 else 1) for j, w in words if w >> 1 < limit]
-        return
+def bits(s):
     b = 5
     while b < 13 and 2**(b + 1) <= 2 * s:
         b += 1
+    return b
+
+
+def limit(s):
+    return math.floor(2.0**31 / s + 0.5)
+
+
+def cells_of_row(seed, s, n, r):
+    """For each part a list of (column, sign), in the order of additions."""
+    if s < 16:
+        for first in range(0, n, 1024):
+            words = [(j, philox.word(seed, r, j)) for j in range(first, min(n, first + 1024))]
+            yield [(j, -1 if w & 1 else 1) for j, w in words if w >> 1 < limit(s)]
+        return
+    b = bits(s)
     limits = table(s, b)
     for cell in range(-(-n // 2**b)):
         u = philox.word(seed, cell, r) >> 1
@@ -118,6 +126,7 @@ def main():
         out.line("case", f"projection_{i}")
         for key, value in (("seed", seed), ("s", float(s)), ("inputs", n), ("outputs", k)):
             out.line(key, value)
+        out.line("limits", *([limit(s)] if s < 16 else table(s, bits(s))))
         for cells in rows if n < 100000 else []:  # columns from 1 on, with the sign of the entry
             out.line("row", *(sign * (j + 1) for entries in cells for j, sign in entries))
         small = n <= 1000

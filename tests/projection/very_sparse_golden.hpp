@@ -12,6 +12,7 @@ struct projection_case {
   std::string name;
   frugal::index_t inputs, outputs;
   frugal::very_sparse_config how;
+  std::vector<std::int64_t> limits;
   std::vector<int> signs;  // row after row, unless they are many
   std::vector<float> x, y, from, transposed;
 };
@@ -22,6 +23,7 @@ inline std::vector<projection_case> projection_cases() {
                       c.number<frugal::index_t>("inputs"),
                       c.number<frugal::index_t>("outputs"),
                       {.s = c.number<double>("s"), .seed = c.number<std::uint64_t>("seed")},
+                      c.numbers<std::int64_t>("limits"),
                       {},
                       {},
                       c.numbers<float>("y"),

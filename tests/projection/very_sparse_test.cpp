@@ -39,6 +39,18 @@ double dot(std::vector<float> const& a, std::vector<float> const& b) {
   return sum;
 }
 
+// Of the words: a difference of one would show in one of 2^31 entries.
+TEST(very_sparse, golden_limits) {
+  for (projection_case const& c : projection_cases()) {
+    std::vector<std::int64_t> limits;
+    if (c.how.s < 16) limits.push_back(frugal::detail::entry_law(0, c.how.s).last);
+    else
+      for (std::int32_t last : frugal::detail::cell_law::counts(c.how.s)) limits.push_back(last);
+    for (std::int64_t& each : limits) ++each;
+    EXPECT_EQ(limits, c.limits) << c.name;
+  }
+}
+
 TEST(very_sparse, golden_matrices) {
   for (projection_case const& c : projection_cases()) {
     if (c.signs.empty()) continue;
