@@ -317,13 +317,13 @@ bytes some_file(script& s, bytes const& good) {
         break;
       }
       case 8: {  // a tensor of another length at the end of the file
-        const auto n = std::uint64_t(s.below(20));
+        const auto more = std::uint64_t(s.below(20));
         const std::size_t end = header.rfind('}');
         if (end == std::string::npos) break;
         header.insert(end, detail::text(",\"", tokens[std::size_t(s.number()) % std::size(tokens)],
-                                        "z\":{\"dtype\":\"U8\",\"shape\":[", n, "],\"data_offsets\":[", data.size(),
-                                        ",", data.size() + n, "]}"));
-        data.resize(data.size() + n);
+                                        "z\":{\"dtype\":\"U8\",\"shape\":[", more, "],\"data_offsets\":[", data.size(),
+                                        ",", data.size() + more, "]}"));
+        data.resize(data.size() + more);
         break;
       }
       case 6:  // text
