@@ -19,3 +19,5 @@
 #include "optim/lion.hpp"
 #include "optim/momentum.hpp"
 #include "version.hpp"
+#include "zeroth_order/mezo.hpp"
+#include "zeroth_order/replicas.hpp"
