@@ -279,6 +279,37 @@ TEST(very_sparse, moments) {
   }
 }
 
+// Squared distances of 60 points, after over before: their standard deviation is sqrt(2 / k) for every s where the
+// points are spread over the coordinates. Where one coordinate of each is large, a pair differs by two such, and by (s
+// - 3) / 2 more under the root.
+TEST(very_sparse, spread_data_keep_their_distances_and_spiky_ones_do_not) {
+  constexpr index_t n = 3000, k = 300, points = 60;
+  for (bool spiky : {false, true})
+    for (double s : {3., 55.}) {
+      very_sparse p(cpu, n, k, {.s = s, .seed = 8});
+      std::vector<std::vector<float>> x, y;
+      dice d(4);
+      for (index_t i = 0; i < points; ++i) {
+        x.emplace_back(std::size_t(n));
+        for (float& v : x.back()) v = float(d.normal());
+        if (spiky) x.back()[d.bits() % n] = 1000;
+        y.emplace_back(std::size_t(k));
+        p.apply(x.back(), y.back());
+      }
+      double sum = 0, squares = 0, pairs = 0;
+      for (std::size_t i = 0; i < x.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j, ++pairs) {
+          const auto distance = [&](auto const& v) { return dot(v[i], v[i]) - 2 * dot(v[i], v[j]) + dot(v[j], v[j]); };
+          const double ratio = distance(y) / distance(x);
+          sum += ratio;
+          squares += ratio * ratio;
+        }
+      const double mean = sum / pairs, sigma = std::sqrt((2 + (spiky ? (s - 3) / 2 : 0)) / k);
+      EXPECT_NEAR(mean, 1, 0.1) << s << (spiky ? " spiky" : "");
+      EXPECT_NEAR(std::sqrt(squares / pairs - mean * mean), sigma, 0.2 * sigma) << s << (spiky ? " spiky" : "");
+    }
+}
+
 TEST(very_sparse, outputs_by_johnson_and_lindenstrauss) {
   using frugal::johnson_lindenstrauss_size;
   EXPECT_EQ(johnson_lindenstrauss_size(1e6, 0.5), 663);
