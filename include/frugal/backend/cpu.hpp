@@ -132,8 +132,6 @@ struct cpu_team {
       cpu_chunks<V>(first, last, [&](auto c) { f(c, low_words<R>(word, c.at - first)); });
     };
     const index_t peel = elements_to_boundary(f.contiguous(), V::width), head = peel < n ? peel : n;
-    if (head > 0) few(0, head);
-    index_t j = head;
     std::uint8_t const *low[R], *high[R];  // of the next 64: eight bytes, and the one that holds the rest
     int shift[R];
     FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
@@ -142,16 +140,22 @@ struct cpu_team {
       low[k] = from[k].from + bit / 8 - head / 8;
       high[k] = low[k] + (shift[k] > 0 ? 8 : 7);
     }
-    for (; j + 64 <= n; j += 64) {  // few loads: they may wait for stores to addresses that end alike
-      words word;
+    for (index_t j = 0; j < n;) {
+      if (j < head || n - j < 64) {
+        const index_t last = j < head ? head : n - j < 32 ? n : j + 32;
+        few(j, last);
+        j = last;
+        continue;
+      }
+      words word;  // few loads: they may wait for stores to addresses that end alike
       FRUGAL_UNROLL for (int k = 0; k < R; ++k) {
         std::memcpy(&word[k], low[k] + j / 8, 8);
         word[k] = word[k] >> shift[k] | std::uint64_t(high[k][j / 8]) << 1 << (63 - shift[k]);
       }
       FRUGAL_UNROLL for (index_t k = 0; k < 64; k += V::width)
           f(chunk<V, true>{j + k, V::width}, low_words<R>(word, k));
+      j += 64;
     }
-    for (; j < n; j += 32) few(j, n - j < 32 ? n : j + 32);
   }
   /// Elements of large magnitude and their indices (cpu_select.hpp).
   template <bool Exact>

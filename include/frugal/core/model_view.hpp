@@ -28,8 +28,9 @@ class model_view {
   void for_each(layout const& l, char const* what, F const& f) const {
     std::vector<tensor> const& tensors = l.tensors();
     if (list_) {
-      require(list_->size() == index_t(tensors.size()), detail::text("the count of tensors of ", what), tensors.size(),
-              list_->size());
+      if (list_->size() != index_t(tensors.size())) [[unlikely]]
+        refuse(detail::text("the count of tensors of ", what), detail::text(tensors.size()),
+               detail::text(list_->size()));
       for (std::size_t i = 0; i < tensors.size(); ++i)
         check((*list_)[index_t(i)], tensors[i].size, tensors[i].name.c_str());
     } else {
@@ -41,7 +42,8 @@ class model_view {
 
  private:
   static void check(view<T, Space> v, index_t n, char const* what) {
-    require(v.size() == n, what, detail::text(n, " elements"), v.size());
+    if (v.size() != n) [[unlikely]]
+      refuse(what, detail::text(n, " elements"), detail::text(v.size()));
     require(v.data() || n == 0, what, "a pointer", "null");
   }
   view<T, Space> flat_;

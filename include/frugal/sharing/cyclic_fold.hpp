@@ -241,8 +241,8 @@ struct roast_backward {
       if (every) {
         team.template with_bits<T>(n, signs, all);
       } else if constexpr (rows > 1) {
-        FRUGAL_UNROLL for (int k = 0; k < rows; ++k) if (weight[k] >= 0)
-            team.template with_bits<T>(n, {signs[k]}, add<Team, 1>{team, all.sum, {all.of[k]}});
+        for (int k = 0; k < rows; ++k)
+          if (weight[k] >= 0) team.template with_bits<T>(n, {signs[k]}, add<Team, 1>{team, all.sum, {all.of[k]}});
       }
       at += n;
     }
