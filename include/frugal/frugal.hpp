@@ -18,6 +18,7 @@
 #include "optim/adamw.hpp"
 #include "optim/lion.hpp"
 #include "optim/momentum.hpp"
+#include "projection/very_sparse.hpp"
 #include "version.hpp"
 #include "zeroth_order/mezo.hpp"
 #include "zeroth_order/replicas.hpp"

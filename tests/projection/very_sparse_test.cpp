@@ -180,6 +180,23 @@ TEST(very_sparse, entries_depend_on_their_place_alone) {
   }
 }
 
+TEST(very_sparse, another_seed_is_another_matrix) {
+  for (double s : {3., 40.}) {
+    very_sparse p(cpu, 500, 30, {.s = s, .seed = 1}), q(cpu, 500, 30, {.s = s, .seed = 2});
+    p.reseed(2);
+    EXPECT_EQ(p.seed(), 2u);
+    const auto x = numbers(500, 1);
+    std::vector<float> a(30), b(30), back_a(500), back_b(500);
+    p.apply(x, a);
+    q.apply(x, b);
+    p.apply_transpose(a, back_a);
+    q.apply_transpose(b, back_b);
+    EXPECT_EQ(a, b);
+    EXPECT_EQ(back_a, back_b);
+    for (index_t j = 0; j < 500; ++j) ASSERT_EQ(p.sign(3, j), q.sign(3, j));
+  }
+}
+
 TEST(very_sparse, density_by_the_number_of_inputs) {
   EXPECT_EQ(very_sparse(cpu, 10000, 3).s(), 100);
   EXPECT_EQ(very_sparse(cpu, 10, 3).s(), std::sqrt(10.));

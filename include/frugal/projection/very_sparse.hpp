@@ -83,6 +83,9 @@ class very_sparse {
     transpose<true>(y, x, scale);
   }
 
+  /// Another R of the same shape and density, of one seed a step for instance. Allocates nothing.
+  void reseed(std::uint64_t seed) { seed_ = entries_.stream.seed = cells_.stream.seed = seed; }
+
   /// Of the entry of R in row r and column j: -1, 0 or 1. On the host, from nothing but the words.
   int sign(index_t r, index_t j) const {
     require(r >= 0 && r < outputs_, "a row of R", detail::text("below ", outputs_), r);
