@@ -19,6 +19,7 @@
 #include "optim/lion.hpp"
 #include "optim/momentum.hpp"
 #include "projection/very_sparse.hpp"
+#include "sharing/roast.hpp"
 #include "version.hpp"
 #include "zeroth_order/mezo.hpp"
 #include "zeroth_order/replicas.hpp"
