@@ -12,26 +12,132 @@
 
 namespace {
 using namespace frugal_fuzz;
-using nlohmann::json;
 namespace detail = frugal::detail;
 
-// ---- the second reader: a tree of the whole header, and then questions
+// ---- the second reader: with a parser of its own
 // -----------------------------------------------
 struct refused {};
 void want(bool ok) {
   if (!ok) throw refused{};
 }
-json tree_of(std::string const& s) {
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const json h = json::parse(s, [&](int, json::parse_event_t e, json& value) {
-    if (e == json::parse_event_t::object_start) keys.emplace_back();
-    if (e == json::parse_event_t::object_end) keys.pop_back();
-    if (e == json::parse_event_t::key) want(keys.back().insert(value.get<std::string>()).second);
-    return true;
-  });
-  return h;
-}
-bool whole(json const& x) { return x.is_number_unsigned(); }
+// As much of JSON as a header is made of: objects, arrays, texts and numbers without a sign.
+struct json {
+  enum { object, array, text, number } kind;
+  std::string s;
+  std::uint64_t n = 0;
+  std::vector<json> items;
+  std::map<std::string, json> fields;
+};
+class json_text {
+ public:
+  explicit json_text(std::string const& s) : s_(s) {}
+  json whole() {
+    json v = value(0);
+    skip();
+    want(i_ == s_.size());
+    return v;
+  }
+
+ private:
+  void skip() {
+    while (i_ < s_.size() && s_[i_] == ' ') ++i_;
+  }
+  unsigned byte() { return want(i_ < s_.size()), std::uint8_t(s_[i_++]); }
+  bool next_is(char c) {
+    skip();
+    return i_ < s_.size() && s_[i_] == c ? ++i_, true : false;
+  }
+  json value(int depth) {
+    want(depth < 5);
+    json v;
+    if (next_is('{')) {
+      v.kind = json::object;
+      for (bool first = true; !next_is('}'); first = false) {
+        want(first || next_is(','));
+        want(next_is('"'));
+        std::string key = rest_of_string();
+        want(next_is(':'));
+        want(v.fields.emplace(std::move(key), value(depth + 1)).second);
+      }
+    } else if (next_is('[')) {
+      v.kind = json::array;
+      for (bool first = true; !next_is(']'); first = false) {
+        want(first || next_is(','));
+        v.items.push_back(value(depth + 1));
+      }
+    } else if (next_is('"')) {
+      v.kind = json::text, v.s = rest_of_string();
+    } else {
+      v.kind = json::number;
+      const std::size_t begin = i_;
+      for (; i_ < s_.size() && s_[i_] >= '0' && s_[i_] <= '9'; ++i_) {
+        const auto digit = std::uint64_t(s_[i_] - '0');
+        want(v.n <= (~std::uint64_t(0) - digit) / 10);
+        v.n = 10 * v.n + digit;
+      }
+      want(i_ > begin && (s_[begin] != '0' || i_ == begin + 1));
+    }
+    return v;
+  }
+  unsigned hex4() {
+    unsigned x = 0;
+    for (int k = 0; k < 4; ++k) {
+      const unsigned c = byte();
+      want((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'));
+      x = 16 * x + (c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+    }
+    return x;
+  }
+  static void append(std::string& to, unsigned point) {
+    if (point < 0x80) to += char(point);
+    else if (point < 0x800) (to += char(0xc0 | point >> 6)) += char(0x80 | (point & 63));
+    else if (point < 0x10000)
+      ((to += char(0xe0 | point >> 12)) += char(0x80 | (point >> 6 & 63))) += char(0x80 | (point & 63));
+    else
+      (((to += char(0xf0 | point >> 18)) += char(0x80 | (point >> 12 & 63))) += char(0x80 | (point >> 6 & 63))) +=
+          char(0x80 | (point & 63));
+  }
+  std::string rest_of_string() {
+    std::string out;
+    for (unsigned c; (c = byte()) != '"';) {
+      if (c == '\\') {
+        const unsigned e = byte();
+        const std::string names = "\"\\/bfnrt", values = "\"\\/\b\f\n\r\t";
+        if (const auto at = names.find(char(e)); at != std::string::npos) {
+          out += values[at];
+          continue;
+        }
+        want(e == 'u');
+        unsigned point = hex4();
+        want(!(point >= 0xdc00 && point < 0xe000));
+        if (point >= 0xd800 && point < 0xdc00) {
+          want(byte() == '\\' && byte() == 'u');
+          const unsigned low = hex4();
+          want(low >= 0xdc00 && low < 0xe000);
+          point = 0x10000 + ((point & 0x3ff) << 10) + (low & 0x3ff);
+        }
+        append(out, point);
+      } else if (c < 0x80) {
+        out += char(c);
+      } else {  // UTF-8: the shortest form of a code point that is no surrogate
+        const int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+        want(c >= 0xc0 && c < 0xf8);
+        unsigned point = c & (0x3fu >> more);
+        for (int k = 0; k < more; ++k) {
+          const unsigned next = byte();
+          want(next >= 0x80 && next < 0xc0);
+          point = point << 6 | (next & 63);
+        }
+        const unsigned least[] = {0x80, 0x800, 0x10000};
+        want(point >= least[more - 1] && point < 0x110000 && !(point >= 0xd800 && point < 0xe000));
+        append(out, point);
+      }
+    }
+    return out;
+  }
+  std::string const& s_;
+  std::size_t i_ = 0;
+};
 
 struct found {
   std::string dtype, role;
@@ -55,40 +161,37 @@ contents contents_of(bytes const& b) {
   std::snprintf(sum, sizeof sum, "%016llx", static_cast<unsigned long long>(frugal::word_hash(zeroed.data(), n)));
   want(s.substr(mark.size(), 16) == sum);
   for (char c : s) want(!(c >= 0 && c < 32));
-  json h;
-  try {
-    h = tree_of(s);
-  } catch (json::exception const&) {
-    throw refused{};
-  }
+  json h = json_text(s).whole();
   contents out;
-  want(h.is_object() && h["__metadata__"].is_object());
+  want(h.kind == json::object && h.fields["__metadata__"].kind == json::object);
   std::map<std::string, std::string> metadata;
-  for (auto const& [key, value] : h["__metadata__"].items()) {
-    want(value.is_string());
-    metadata[key] = value.get<std::string>();
-    if (key.substr(0, 7) != "frugal.") out.notes[key] = metadata[key];
+  for (auto const& [key, value] : h.fields["__metadata__"].fields) {
+    want(value.kind == json::text);
+    metadata[key] = value.s;
+    if (key.substr(0, 7) != "frugal.") out.notes[key] = value.s;
   }
   want(metadata["frugal.format"] == "1" && metadata["frugal.random_format"] == "1");
-  h.erase("__metadata__");
+  h.fields.erase("__metadata__");
   std::map<std::uint64_t, std::uint64_t> places;  // of those that are not empty, and where they end
   std::set<std::uint64_t> begins, ends{0};
   std::uint64_t all = 0;
   const std::map<std::string, std::uint64_t> widths{{"F64", 8}, {"I64", 8}, {"F32", 4}, {"BF16", 2}, {"U8", 1}};
-  for (auto const& [name, t] : h.items()) {
-    want(t.is_object() && t.size() == 3 && t.contains("dtype") && t.contains("shape") && t.contains("data_offsets"));
-    want(t["dtype"].is_string() && widths.count(t["dtype"]));
-    want(t["shape"].is_array() && t["data_offsets"].is_array() && t["data_offsets"].size() == 2);
-    found f{t["dtype"], "", {}, {}};
+  for (auto& [name, t] : h.fields) {
+    want(t.kind == json::object && t.fields.size() == 3 && t.fields.count("dtype") && t.fields.count("shape") &&
+         t.fields.count("data_offsets"));
+    json const &dtype = t.fields["dtype"], &shape = t.fields["shape"], &offsets = t.fields["data_offsets"];
+    want(dtype.kind == json::text && widths.count(dtype.s));
+    want(shape.kind == json::array && offsets.kind == json::array && offsets.items.size() == 2);
+    found f{dtype.s, "", {}, {}};
     __extension__ unsigned __int128 size = 1;
-    for (json const& extent : t["shape"]) {
-      want(whole(extent) && extent.get<std::uint64_t>() <= std::uint64_t(1) << 60);
-      size *= extent.get<std::uint64_t>();
+    for (json const& extent : shape.items) {
+      want(extent.kind == json::number && extent.n <= std::uint64_t(1) << 60);
+      size *= extent.n;
       want(size <= std::uint64_t(1) << 60);
-      f.shape.push_back(extent);
+      f.shape.push_back(extent.n);
     }
-    want(whole(t["data_offsets"][0]) && whole(t["data_offsets"][1]));
-    const std::uint64_t begin = t["data_offsets"][0], end = t["data_offsets"][1], data = b.size() - 8 - n;
+    want(offsets.items[0].kind == json::number && offsets.items[1].kind == json::number);
+    const std::uint64_t begin = offsets.items[0].n, end = offsets.items[1].n, data = b.size() - 8 - n;
     want(begin <= end && end <= data && end - begin == size * widths.at(f.dtype));
     all += end - begin;
     if (begin < end) want(places.emplace(begin, end).second && ends.insert(end).second);
