@@ -17,6 +17,7 @@
 #include <frugal/optim/adamw.hpp>
 #include <frugal/optim/lion.hpp>
 #include <frugal/optim/momentum.hpp>
+#include <frugal/zeroth_order/mezo.hpp>
 
 #include "decentralized/ranks.hpp"
 #include "support/backends.hpp"
@@ -119,6 +120,18 @@ TEST(checkpoints_of, error_feedback) {
   goes_on(cpu, cpu, ef21, compress);
   const auto sgdm = [](auto b) { return frugal::ef21_sgdm(b, model(), frugal::top_k{.k = 30}); };
   goes_on(cpu, gpu, sgdm, compress);
+}
+
+TEST(checkpoints_of, mezo) {
+  const auto make = [](auto b) { return frugal::mezo(b, model(), {.lr = 1e-3, .momentum = 0.9, .seed = 5}); };
+  const auto step = [](auto& o, auto x, auto g) {
+    o.step(x, [&] {
+      double loss = 0;
+      for (frugal::index_t i = 0; i < x.size(); ++i) loss += double(x[i] - g[i]) * double(x[i] - g[i]);
+      return loss;
+    });
+  };
+  goes_on(cpu, cpu, make, step);
 }
 
 // Each rank has a file of its own.

@@ -588,11 +588,11 @@ TEST(checkpoint, mistakes_are_refused) {
   EXPECT_TRUE(refused([&] { a.file.add("optimizer", a.opt); }, about, "one of its own", "optimizer"));
   EXPECT_TRUE(refused([&] { a.file.add("", a.opt); }, about, "one or more characters, no dot", ""));
   EXPECT_TRUE(refused([&] { a.file.add("a.b", a.opt); }, about, "one or more characters, no dot", "a.b"));
-  EXPECT_TRUE(refused([&] { a.file.add("x", cpu, 16, a.w); }, "parameters", "16", "17"));
+  EXPECT_TRUE(refused([&] { a.file.add("x", cpu, 16, a.w); }, "parameters", "16 elements", "17"));
   EXPECT_TRUE(
       refused([&] { a.file.add("x", cpu, 3, frugal::view<float>(nullptr, 3)); }, "parameters", "a pointer", "null"));
   std::vector<frugal::view<float>> parts{a.w};
-  EXPECT_TRUE(refused([&] { a.file.add("x", cpu, two(), parts); }, "the count of parameter tensors", "2", "1"));
+  EXPECT_TRUE(refused([&] { a.file.add("x", cpu, two(), parts); }, "the count of tensors of parameters", "2", "1"));
   EXPECT_TRUE(refused([&] { a.file.from_bytes({nullptr, 3}); }, "the bytes of a checkpoint", "a pointer", "null"));
   EXPECT_EQ(a.all(), run().all());  // none of them is on the list
 }

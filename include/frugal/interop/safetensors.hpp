@@ -7,7 +7,7 @@
 ///     run.save("run.safetensors");   // all of it, or the old file stays
 ///     run.load("run.safetensors");   // all of it, or nothing changes
 #pragma once
-#include "../core/layout.hpp"
+#include "../core/model_view.hpp"
 #include "file.hpp"
 #include "stored_object.hpp"
 
@@ -31,12 +31,18 @@ class checkpoint {
       return s;
     });
   }
-  /// Parameters of a layout: one flat vector, or a list of views in the layout's order; each tensor is stored with its
-  /// shape.
+  /// Parameters of a layout: one flat vector, or a vector of views in the layout's order; each tensor is stored with
+  /// its shape.
   /// @param b  the backend whose memory they are in
   template <memory_backend Backend, class Parameters>
   checkpoint& add(std::string name, Backend b, layout l, Parameters&& x) {
-    return add_look(std::move(name), [b, l, tensors = views<Backend>(l, x)](std::string const& its_name) {
+    using element = typename element_of<std::remove_pointer_t<decltype(x.data())>>::type;
+    static_assert(!std::is_const_v<element>, "frugal: parameters in a checkpoint are loaded, too: they are not const");
+    using its_view = view<element, typename Backend::space>;
+    std::vector<its_view> tensors;
+    model_view<element, typename Backend::space>(x).for_each(
+        l, "parameters", [&](std::size_t k, element* p) { tensors.push_back(its_view(p, l.tensors()[k].size)); });
+    return add_look(std::move(name), [b, l, tensors = std::move(tensors)](std::string const& its_name) {
       detail::stored_object s(its_name, "parameters", l.hash(), b);
       for (std::size_t k = 0; k < tensors.size(); ++k)
         s.add(l.tensors()[k].name, detail::role_of_weights, l.tensors()[k].shape, tensors[k]);
@@ -87,29 +93,15 @@ class checkpoint {
     look_function look;
   };
 
-  // A view of each tensor of the layout.
-  template <class Backend, class Parameters>
-  static auto views(layout const& l, Parameters& x) {
-    using element = std::remove_pointer_t<decltype(x.data())>;
-    if constexpr (requires { typename std::remove_const_t<element>::space; }) {
-      std::vector<std::remove_const_t<element>> all(x.data(), x.data() + x.size());
-      require(all.size() == l.tensors().size(), "the count of parameter tensors", l.tensors().size(), all.size());
-      for (std::size_t k = 0; k < all.size(); ++k) check(all[k], l.tensors()[k].size);
-      return all;
-    } else {
-      const view<element, typename Backend::space> flat(x);
-      check(flat, l.size());
-      std::vector<view<element, typename Backend::space>> all;
-      for (tensor const& t : l.tensors()) all.emplace_back(flat.data() + t.offset, t.size);
-      return all;
-    }
-  }
-  template <class T, class Space>
-  static void check(view<T, Space> v, index_t n) {
-    static_assert(!std::is_const_v<T>, "frugal: parameters in a checkpoint are loaded, too, and cannot be const");
-    require(v.size() == n, "parameters", n, v.size());
-    require(v.data() || n == 0, "parameters", "a pointer", "null");
-  }
+  template <class T>
+  struct element_of {
+    using type = T;
+  };
+  template <class T>
+  requires requires { typename T::element; }
+  struct element_of<T> {  // a view
+    using type = typename T::element;
+  };
   checkpoint& add_look(std::string name, look_function look) {
     require(!name.empty() && name.find('.') == std::string::npos, "a name in a checkpoint",
             "one or more characters, no dot", name);
