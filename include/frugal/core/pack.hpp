@@ -341,6 +341,9 @@ struct alignas(W * sizeof(T)) pack {
     if constexpr (W == 16)
       return of((reg)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xffff, (__m512i)at.as(), p, 4));
 #endif
+#if defined(__AVX2__)
+    if constexpr (W == 8) return of((reg)_mm256_i32gather_ps(p, (__m256i)at.as(), 4));
+#endif
     T t[W];
     FRUGAL_UNROLL for (int k = 0; k < W; ++k) t[k] = p[at.v[k]];
     return load(t);

@@ -15,12 +15,25 @@ namespace detail {
 struct project_cells {
   static constexpr index_t rows = cell_law::rows;
   static constexpr unsigned team_threads = rows / 4;
-  static constexpr int scratch_bytes = (cell_law::words + 1) * int(rows) * 4;
+  static constexpr int scratch_bytes = (cell_law::words + 2) * int(rows) * 4;
   cell_law law;
   float const* x;
   index_t inputs, outputs, cells, run;  // of cells
   double* sums;
 
+  // The sum of a cell in the order of the draws: of many rows, of one.
+  template <class V>
+  struct add_places {
+    using I = typename V::integer;
+    float const* x;
+    I end;
+    V sum;
+    FRUGAL_GENERIC FRUGAL_FN void operator()(int, I at, I odd) {
+      if (!any(at < end)) return;
+      const V v = with_sign(V::gather(x, select(at < end, at, I(0))), odd);
+      sum = select(at < end, sum + v, sum);
+    }
+  };
   struct row_sum {
     float const* x;
     index_t n;
@@ -29,7 +42,6 @@ struct project_cells {
       if (at < n) sum = odd ? sum - x[at] : sum + x[at];
     }
   };
-  /// A cell with some of its rows, added in the order of the draws.
   template <class Team>
   struct cell_sums {
     cell_law law;
@@ -38,6 +50,7 @@ struct project_cells {
     index_t n, cell, row;
     index_t ahead;  // floats of the next cell that are asked for with each row
     std::uint32_t const* made;
+    std::int32_t* marks;
     float* to;
     FRUGAL_FN static bool aligned(int) { return false; }  // a GPU's lane has no registers for four rows
     FRUGAL_GENERIC template <class Chunk>
@@ -46,21 +59,16 @@ struct project_cells {
       using I = typename V::integer;
       const index_t first = (row + c.at) * ahead, stop = first + c.count() * ahead;
       for (index_t j = first; j < stop && j < n; j += 16) team.prefetch(x + n + j);
-      const auto p = law.draw(c, made);
-      const I end{std::int32_t(n)};
-      V a(0.f);
-      FRUGAL_UNROLL for (int d = 0; d < cell_law::ready; ++d) {
-        if (!any(p.at[d] < end)) continue;
-        const V v = with_sign(V::gather(x, select(p.at[d] < end, p.at[d], I(0))), p.odd[d]);
-        a = select(p.at[d] < end, a + v, a);
-      }
-      c.store(to, a);
-      if (!any(p.rest > I(0))) return;
-      for (index_t k = 0; k < c.count(); ++k) {
-        if (p.rest.v[k] == 0) continue;
-        row_sum all{x, n, 0};
-        law.row(std::uint64_t(cell), std::uint64_t(row + c.at + k), made + c.at + k, all);
-        to[c.at + k] = all.sum;
+      add_places<V> all{x, I(std::int32_t(n)), V(0.f)};
+      const I rest = law.draw(c, made, all);
+      c.store(to, all.sum);
+      if (!any(rest > I(0))) return;
+      c.store(marks, rest);
+      for (index_t k = c.at; k < c.at + c.count(); ++k) {
+        if (marks[k] == 0) continue;
+        row_sum one{x, n, 0};
+        law.row(std::uint64_t(cell), std::uint64_t(row + k), made + k, one);
+        to[k] = one.sum;
       }
     }
   };
@@ -80,7 +88,8 @@ struct project_cells {
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     auto* made = team.template scratch<std::uint32_t>();
-    auto* found = reinterpret_cast<float*>(made + cell_law::words * rows);
+    auto* marks = reinterpret_cast<std::int32_t*>(made + cell_law::words * rows);
+    auto* found = reinterpret_cast<float*>(marks + rows);
     const index_t begin = team.rank() * run, end = begin + run < cells ? begin + run : cells;
     for (index_t cell = begin; cell < end; ++cell) {
       const index_t at = cell * law.columns(), n = inputs - at < law.columns() ? inputs - at : law.columns();
@@ -88,7 +97,7 @@ struct project_cells {
         const index_t some = outputs - row < rows ? outputs - row : rows;
         law.make(team, cell, row, some, made);
         team.template for_values<float>(
-            some, cell_sums<Team>{law, team, x + at, n, cell, row, (n + outputs - 1) / outputs, made, found});
+            some, cell_sums<Team>{law, team, x + at, n, cell, row, (n + outputs - 1) / outputs, made, marks, found});
         team.template for_values<double>(some, add_sums{cell == begin, found, sums + team.rank() * outputs + row});
       }
     }
@@ -191,15 +200,20 @@ struct transpose_cells {
     cell_law law;
     std::uint32_t const* made;
     std::int32_t* to;
+    template <class Chunk>
+    struct put {
+      using I = typename Chunk::value::integer;
+      Chunk c;
+      std::int32_t* to;
+      FRUGAL_GENERIC FRUGAL_FN void operator()(int d, I at, I odd) const { c.store(to + d * rows, at << 1 | odd); }
+    };
     FRUGAL_FN static bool aligned(int) { return false; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       using I = typename Chunk::value::integer;
-      const auto p = law.draw(c, made);
-      FRUGAL_UNROLL for (int d = 0; d < cell_law::ready; ++d) {
-        const I e = p.at[d] << 1 | p.odd[d];
-        c.store(to + d * rows, d == 0 ? select(p.rest > I(0), I(-1), e) : e);
-      }
+      put<Chunk> all{c, to};
+      const I rest = law.draw(c, made, all);
+      if (any(rest > I(0))) c.store(to, select(rest > I(0), I(-1), c.template load_as<I>(to)));
     }
   };
   /// Adds v, or -v, to the sums of the columns of one lane.

@@ -111,30 +111,31 @@ struct cell_law {
       team.words(stream, direction(std::uint64_t(cell), i), std::uint64_t(first / 4), (n + 3) / 4, to + i * rows);
     team.sync();
   }
-  /// The places of many rows at once. Those that are none are 2^16 and more.
-  template <class I>
-  struct places {
-    I at[ready], odd[ready];
-    I rest;  // not zero: this row has more, or one of them twice, and must be walked
-  };
-  FRUGAL_GENERIC template <class Chunk>
-  FRUGAL_FN auto draw(Chunk c, std::uint32_t const* made) const {
+  /// f(d, places, signs) for draw d of many rows at once, d = 0 ... ready - 1; a place that is none is 2^16 or more.
+  /// What it returns is not zero where a row has more draws, or one of these twice: such a row must be walked.
+  FRUGAL_GENERIC template <class Chunk, class F>
+  FRUGAL_FN auto draw(Chunk c, std::uint32_t const* made, F& f) const {
     using I = typename Chunk::value::integer;
-    places<I> p;
-    const auto* from = reinterpret_cast<std::int32_t const*>(made);
-    const I u = c.template load_as<I>(from) >> 1;
-    p.rest = select(u > I(last[ready]), I(1), I(0));
-    FRUGAL_UNROLL for (int d = 0; d < ready; ++d) {
-      const I w = c.template load_as<I>(from + (1 + d / 2) * rows);
-      const I h = d % 2 == 0 ? w & I(0xffff) : w >> 16;
-      p.odd[d] = h & I(1);
-      p.at[d] = select(u > I(last[d]), h >> (16 - bits), I(0x10000 + d));
-      FRUGAL_UNROLL for (int e = 0; e < d; ++e) p.rest = select(p.at[d] == p.at[e], I(1), p.rest);
-    }
-    return p;
+    const I u = c.template load_as<I>(reinterpret_cast<std::int32_t const*>(made)) >> 1;
+    return draw_next(c, made, u, select(u > I(last[ready]), I(1), I(0)), f);
   }
 
  private:
+  // By recursion: g++ keeps arrays of registers in memory.
+  FRUGAL_GENERIC template <class Chunk, class I, class F, class... Before>
+  FRUGAL_FN I draw_next(Chunk c, std::uint32_t const* made, I u, I rest, F& f, Before... before) const {
+    constexpr int d = int(sizeof...(Before));
+    if constexpr (d < ready) {
+      const I w = c.template load_as<I>(reinterpret_cast<std::int32_t const*>(made) + (1 + d / 2) * rows);
+      const I h = d % 2 == 0 ? w & I(0xffff) : w >> 16;
+      const I at = select(u > I(last[d]), h >> (16 - bits), I(0x10000 + d));
+      ((rest = select(at == before, I(1), rest)), ...);
+      f(d, at, h & I(1));
+      return draw_next(c, made, u, rest, f, before..., at);
+    } else {
+      return rest;
+    }
+  }
   struct sign_at {
     index_t place;
     int sign;
