@@ -31,7 +31,7 @@ bench::suite const registered("mezo", [](bench::session const& s) {
 
     // Eight directions in a pass, against a pass for each.
     std::vector<double> const scalars{1, -1, 1, -1, 1, -1, 1, -1};
-    auto const eight_at_once = [&](char const* name, auto& zo) {
+    auto const eight_at_once = [&](char const* name, auto& zo) -> auto& {
       return t.add(name, 8, [&] { zo.apply(model.x, zo.update(scalars)); });
     };
     auto const eight_passes = [&](char const* name, auto& zo) {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden trajectories of MeZO, in float32 arithmetic with every operation rounded once.
 
-    u = c_0 z_0 + c_1 z_1 + ...                   in this order; a tensor's coordinates begin at multiples of 128
+    u = (c_0 z_0 + c_1 z_1 + c_2 z_2 + c_3 z_3) + (c_4 z_4 + ...) + ...    fours and terms added in this order
+                     a tensor's coordinates begin at multiples of 128
     without momentum c_i = -(lr p_i / n), computed as (-lr) (p_i / n) in double and rounded:
                      x = (x - decay x) + u,       decay = lr weight_decay
     with momentum    c_i = p_i / n:  m = momentum m + u,   x = (x - decay x) - lr m
@@ -31,6 +32,13 @@ def entries(kind, seed, direction):
     return parts
 
 
+def in_order(all):
+    total = all[0]
+    for each in all[1:]:
+        total = total + each
+    return total
+
+
 def run(out, name, kind, count, momentum, decay, seed):
     random = np.random.RandomState(seed)
     x = [random.standard_normal(size).astype(F) for size in SIZES]
@@ -53,10 +61,9 @@ def run(out, name, kind, count, momentum, decay, seed):
         for k in range(len(SIZES)):
             rate = lr * LR_OF[k]
             shrink = rate * (decay * DECAY_OF[k])
-            u = None
-            for i in range(count):
-                c = F(p[i] / count) if momentum else F(-rate * (p[i] / count))
-                u = c * z[i][k] if u is None else u + c * z[i][k]
+            terms = [F(p[i] / count if momentum else -rate * (p[i] / count)) * z[i][k] for i in range(count)]
+            fours = [in_order(terms[i:i + 4]) for i in range(0, count, 4)]
+            u = in_order(fours)
             kept = x[k] - F(shrink) * x[k]
             if momentum:
                 m[k] = F(momentum) * m[k] + u
@@ -74,7 +81,7 @@ def main():
     for kind in ("rademacher", "gaussian"):
         run(out, f"{kind}_plain", kind, 1, 0, 0, 1)
         run(out, f"{kind}_decay", kind, 2, 0, 0.1, 2)
-        run(out, f"{kind}_momentum", kind, 11, 0.9, 0.1, 3)
+        run(out, f"{kind}_momentum", kind, 22, 0.9, 0.1, 3)
     out.save("mezo.txt")
 
 

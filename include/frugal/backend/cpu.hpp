@@ -8,6 +8,7 @@
 #include "../core/pack.hpp"
 #include "../core/view.hpp"
 #include "../core/work.hpp"
+#include "cpu_bits.hpp"
 #include "cpu_codes.hpp"
 #include "cpu_random.hpp"
 #include "cpu_select.hpp"
@@ -70,6 +71,7 @@ template <class Isa>
 struct cpu_team {
   template <class T>
   using value = cpu_value<Isa, T>;
+  using table16 = detail::table16;
   static constexpr int strings = 4;  // of bits that are best taken at a time
   index_t at;
   unsigned char* memory;
@@ -156,6 +158,10 @@ struct cpu_team {
           f(chunk<V, true>{j + k, V::width}, low_words<R>(word, k));
       j += 64;
     }
+  }
+  /// Bit k of byte j is bit j of the k-th of eight arrays, which lie `stride` bytes apart; n is a multiple of 64.
+  FRUGAL_CPU void pile_bits(std::uint8_t const* from, index_t stride, index_t n, std::uint8_t* to) const {
+    for (index_t j = 0; j < n; j += 64) detail::pile_bits(from + j / 8, stride, to + j);
   }
   /// Elements of large magnitude and their indices (cpu_select.hpp).
   template <bool Exact>

@@ -11,7 +11,8 @@ inline namespace v0 {
 
 // For kernels a direction has: part<G>, the coordinates that a team draws at a time when it draws G directions; bytes
 // of scratch for `count` coordinates; draw(), which fills them, `first` and `count` being multiples of 128; term(), c z
-// at the slots of a chunk, `shift` coordinates into what was drawn.
+// at the slots of a chunk, `shift` coordinates into what was drawn. Where it is one bit a coordinate, piles<Team, T>
+// says whether eight directions at once are worth another way.
 
 /// Signs. The smallest variance that independent entries can have: E|G|^2 = d |g|^2 for one direction.
 struct rademacher {
@@ -35,6 +36,17 @@ struct rademacher {
     if constexpr (V::width > 4) memcpy(&bits, p, 4);
     else bits = std::uint32_t(p[0]) | std::uint32_t(p[1]) << 8;
     return select_bits(bits >> j % 8, V(-coefficient), V(coefficient));
+  }
+
+  // Eight directions in wide registers: the bits of a coordinate make a byte, and four of them one of sixteen sums.
+  template <class Team, class T>
+  static constexpr bool piles = std::is_same_v<T, float>&& Team::template value<float>::width >= 8;
+  /// ((+- c_0 +- c_1) +- c_2) +- c_3
+  template <class Table>
+  static void sums_of_four(float const* c, Table& t) {
+    for (int k = 0; k < 16; ++k)
+      (k < 8 ? t.low : t.high).v[k & 7] =
+          (k & 1 ? -c[0] : c[0]) + (k & 2 ? -c[1] : c[1]) + (k & 4 ? -c[2] : c[2]) + (k & 8 ? -c[3] : c[3]);
   }
 };
 

@@ -92,7 +92,8 @@ class mezo {
       : config_((validate(c), c)),
         directions_(b, std::move(extent), detail::policy_or_default<Support>(policies...)),
         steps_(b),
-        m_(b, c.momentum > 0 ? directions_.slots() : 0),
+        has_momentum_(c.momentum > 0),
+        m_(b, has_momentum_ ? directions_.slots() : 0),
         copy_(b, copies ? layout().size() : 0) {
     m_.fill(0);
   }
@@ -152,7 +153,7 @@ class mezo {
     mezo_config c = config_;
     c.lr = u.lr, c.weight_decay = u.weight_decay, c.momentum = u.momentum;
     validate(c);
-    require(u.momentum == 0 || m_.size() == directions_.slots(), "the momentum of an update", 0, u.momentum);
+    require(u.momentum == 0 || has_momentum_, "the momentum of an update", 0, u.momentum);
     for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
   }
   /// G, for an optimizer of one's own; then advance().
@@ -168,8 +169,7 @@ class mezo {
   /// Throws what a step now would, for the sake of config().
   void check_settings() const {
     validate(config_);
-    require(config_.momentum == 0 || m_.size() == directions_.slots(), "momentum", "0, as at construction",
-            config_.momentum);
+    require(config_.momentum == 0 || has_momentum_, "momentum", "0, as at construction", config_.momentum);
   }
   /// Steps so far.
   std::int64_t steps() const { return steps_.get(); }
@@ -179,7 +179,7 @@ class mezo {
   template <class Visitor>
   void visit_state(Visitor&& visit) {
     visit("step", role::counter, steps_.show());
-    if (m_.size() > 0) visit("m", role::moment, m_.view());
+    if (has_momentum_) visit("m", role::moment, m_.view());
   }
   std::size_t state_bytes() const { return m_.bytes(); }
   std::string algorithm() const { return std::string("mezo/") + Direction::name; }
@@ -259,7 +259,7 @@ class mezo {
     if (!u.scalars.empty()) {
       terms_of(u.scalars, u.step);
       directions_.step(stream(), from, to, terms_, u.lr, u.weight_decay, u.momentum,
-                       m_.size() > 0 ? m_.data() : nullptr);
+                       has_momentum_ ? m_.data() : nullptr);
     }
     steps_.set(u.step);
   }
@@ -267,6 +267,7 @@ class mezo {
   mezo_config config_;
   detail::random_directions<Backend, Direction, Support, Types> directions_;
   counter<Backend> steps_;
+  bool has_momentum_;
   buffer<T, Backend> m_;
   buffer<P, Backend> copy_;
   mezo_update last_;

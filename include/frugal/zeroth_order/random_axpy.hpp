@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Sums of random directions, made where they are used: u = sum over k of c_k z_k, in the order of the terms, in
-/// one pass over the vector that takes them, whatever their number. Salmon et al. 2011 for the numbers
-/// (docs/randomness.md); nothing but seeds and coefficients is stored or sent.
+/// @file Sums of random directions, made where they are used: u = (c_0 z_0 + c_1 z_1 + c_2 z_2 + c_3 z_3) + (c_4 z_4 +
+/// ...) + ..., four terms at a time, in one pass over the vector that takes them, whatever their number. Salmon et al.
+/// 2011 for the numbers (docs/randomness.md); nothing but seeds and coefficients is stored or sent.
 #pragma once
 #include <algorithm>
 
@@ -98,6 +98,55 @@ struct stepped {
   }
 };
 
+/// The slots of a part, once the coordinates of up to G directions are drawn for them.
+template <class Direction, class T, int G, class Bound>
+struct random_walk {
+  Bound sink;
+  T coefficient[G];
+  unsigned char const* z;
+  T* sum;  // of the terms before, where there are any
+  index_t shift, drawn;
+  int terms;
+  bool first, last;
+  FRUGAL_FN bool aligned(int width) const { return sink.aligned(width) && Direction::aligned(shift, width); }
+  FRUGAL_FN auto contiguous() const { return sink.contiguous(); }
+  FRUGAL_GENERIC template <class Chunk>
+  FRUGAL_FN void operator()(Chunk c) const {
+    auto u = four(c, 0);
+    if (G > 1 && !first) u = c.load(sum) + u;
+    FRUGAL_UNROLL for (int k = 4; k < G; k += 4) if (k < terms) u = u + four(c, k);
+    finish(c, u);
+  }
+  FRUGAL_GENERIC template <class Chunk>
+  FRUGAL_FN auto four(Chunk c, int from) const {
+    auto u = Direction::term(c, coefficient[from], z + from * drawn, shift);
+    FRUGAL_UNROLL for (int k = 1; k < (G < 4 ? G : 4); ++k) if (from + k < terms) u =
+        u + Direction::term(c, coefficient[from + k], z + (from + k) * drawn, shift);
+    return u;
+  }
+  FRUGAL_GENERIC template <class Chunk, class V>
+  FRUGAL_FN void finish(Chunk c, V u) const {
+    if (G > 1 && !last) c.store(sum, u);
+    else sink(c, u);
+  }
+};
+/// The same for eight directions of one bit a coordinate, which lie in piles.
+template <class Walk, class Table>
+struct piled_walk {
+  Walk w;
+  unsigned char const* pile;
+  Table low, high;
+  auto contiguous() const { return w.contiguous(); }
+  template <class Chunk>
+  FRUGAL_CPU void operator()(Chunk c) const {
+    using I = typename Chunk::value::integer;
+    const I bits = c.template load_as<I>(pile + w.shift);
+    auto u = lookup(low, bits);
+    if (!w.first) u = c.load(w.sum) + u;
+    w.finish(c, u + lookup(high, bits >> 4));
+  }
+};
+
 /// A team draws a part's coordinates of up to G directions at a time, and goes through the part once for them.
 template <class Direction, class T, int G, class Sink>
 struct random_axpy {
@@ -105,6 +154,11 @@ struct random_axpy {
   static constexpr index_t part = Direction::template part<G>;
   static_assert(tile_size % part == 0);
   static constexpr index_t drawn = Direction::bytes(part + 128) + 16;  // bytes of a direction
+  template <class Team>
+  static constexpr bool piles() {
+    if constexpr (G == 8 && requires { Direction::template piles<Team, T>; }) return Direction::template piles<Team, T>;
+    else return false;
+  }
   static constexpr unsigned team_threads = 256;
   static constexpr int scratch_bytes = int(G * drawn) + (G > 1 ? int(part) * int(sizeof(T)) : 0);
   segment_list tiles;
@@ -114,29 +168,6 @@ struct random_axpy {
   double const* coefficients;      // of the terms, for each group
   int terms;
   Sink sink;
-
-  struct walk {
-    typename Sink::bound sink;
-    T coefficient[G];
-    unsigned char const* z;
-    T* sum;  // of the terms before, where there are any
-    index_t shift;
-    int terms;
-    bool first, last;
-    FRUGAL_FN bool aligned(int width) const { return sink.aligned(width) && Direction::aligned(shift, width); }
-    FRUGAL_FN auto contiguous() const { return sink.contiguous(); }
-    FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c) const {
-      auto u = Direction::term(c, coefficient[0], z, shift);
-      if constexpr (G > 1) {
-        if (!first) u = c.load(sum) + u;
-        FRUGAL_UNROLL for (int k = 1; k < G; ++k) if (k < terms) u =
-            u + Direction::term(c, coefficient[k], z + k * drawn, shift);
-        if (!last) return c.store(sum, u);
-      }
-      sink(c, u);
-    }
-  };
 
   index_t teams() const { return tiles.tiles * (tile_size / part); }
   FRUGAL_GENERIC template <class Team>
@@ -148,14 +179,33 @@ struct random_axpy {
     const index_t size = seg.size - from < part ? seg.size - from : part;
     const std::uint64_t address = addresses[seg.tensor] + std::uint64_t(seg.inner + from), start = address / 128 * 128;
     const index_t shift = index_t(address - start), count = (shift + size + 127) / 128 * 128;
+    const typename Sink::bound bound = sink.bind(seg, from);
     unsigned char* z = team.template scratch<unsigned char>();
     for (int k = 0; k < terms; k += G) {
       const int now = terms - k < G ? terms - k : G;
-      for (int i = 0; i < now; ++i) Direction::draw(team, stream, ids[k + i], start, count, z + i * drawn);
+      for (int i = 0; i < now; ++i) {
+        // Where drawing takes longer than fetching, the one hides the other.
+        if (k == 0 && (G > 1 || Direction::bytes(128) > 128))
+          for (index_t j = i * size / now; j < (i + 1) * size / now; j += 64 / index_t(sizeof(T)))
+            team.prefetch(bound.contiguous() + j);
+        Direction::draw(team, stream, ids[k + i], start, count, z + i * drawn);
+      }
       team.sync();
-      walk w{sink.bind(seg, from), {}, z, reinterpret_cast<T*>(z + G * drawn), shift, now, k == 0, k + G >= terms};
+      using walk = random_walk<Direction, T, G, typename Sink::bound>;
+      walk w{bound, {}, z, reinterpret_cast<T*>(z + G * drawn), shift, drawn, now, k == 0, k + G >= terms};
       double const* const c = coefficients + seg.group * terms + k;
       FRUGAL_UNROLL for (int i = 0; i < G; ++i) if (i < now) w.coefficient[i] = T(c[i]);
+      if constexpr (piles<Team>()) {
+        if (now == G) {
+          alignas(64) unsigned char pile[part + 128 + 64];
+          team.pile_bits(z, drawn, count, pile);
+          typename Team::table16 low, high;
+          Direction::sums_of_four(w.coefficient, low);
+          Direction::sums_of_four(w.coefficient + 4, high);
+          team.template for_values<T>(size, piled_walk<walk, typename Team::table16>{w, pile, low, high});
+          continue;
+        }
+      }
       team.template for_values<T>(size, w);
       if (k + G < terms) team.sync();
     }
