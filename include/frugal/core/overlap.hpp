@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Arguments that must not share memory: what a call writes overlaps nothing; what it only reads may be read twice.
+/// @file Arguments that must not share memory: what a call writes overlaps nothing; what it only reads may be read
+/// twice.
 #pragma once
 #include <algorithm>
 #include <vector>
