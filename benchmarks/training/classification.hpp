@@ -40,6 +40,10 @@ class classification {
   Eigen::MatrixXf test_;
 };
 
+/// Parameters. What Eigen makes of a vector depends on where it begins: these begin at a multiple of its widest
+/// register, so that the numbers are the same in every process.
+using vector = std::vector<float, Eigen::aligned_allocator<float>>;
+
 /// A batch of training images, ready for the network.
 struct training_batch {
   explicit training_batch(int size) : x(labelled_images::pixels, size), label(std::size_t(size)) {}

@@ -21,8 +21,6 @@ constexpr int batch_size = 128;
 frugal::serial_backend const cpu;
 frugal::momentum_config const momentum{.momentum = 0.9, .weight_decay = 5e-4};
 using momentum_optimizer = frugal::momentum<frugal::serial_backend>;
-/// What Eigen makes of a vector depends on where it begins.
-using vector = std::vector<float, Eigen::aligned_allocator<float>>;
 
 /// A network's parameters, and what a step does to them.
 class learner {

@@ -17,10 +17,6 @@
 
 namespace bench {
 
-/// What Eigen makes of a vector depends on where it begins. These begin at a multiple of its widest register, so that
-/// the numbers are the same in every process.
-using vector = std::vector<float, Eigen::aligned_allocator<float>>;
-
 /// Four workers, their shards and their batches.
 struct workers_task : classification {
   static constexpr int workers = 4, batch_size = 32;

@@ -16,8 +16,6 @@ namespace {
 
 using report::number;
 using world_type = frugal::loopback_comm;
-// What Eigen makes of a vector depends on where it begins: these begin at a multiple of its widest register.
-using vector = std::vector<float, Eigen::aligned_allocator<float>>;
 
 constexpr int workers = 4, batch_size = 64, moved_by = 3;
 constexpr double epsilon = 1e-3, mezo_rate = 3e-3, gradient_rate = 0.05, trained_rate = 0.1;
