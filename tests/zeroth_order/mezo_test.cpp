@@ -106,6 +106,28 @@ TEST(mezo, second_moment) {
   ratio(spherical{}, 1, 10000, 64), ratio(spherical{}, 4, 5000, 16.75);
 }
 
+// Normal numbers times one factor, which takes them to length sqrt(d); over all tensors, also where only a range moves.
+TEST(mezo, spherical_directions_have_one_length) {
+  const layout l{{"a", {100}}, {"b", {211}}};
+  mezo sphere(cpu, l, {.seed = 8}, spherical{});
+  mezo ball(cpu, l, {.seed = 8}, gaussian{});
+  mezo part(cpu, l, {.seed = 8}, spherical{}, frugal::range{50, 200});
+  for (int t = 0; t < 3; ++t) {
+    std::vector<float> z(311), y(311), few(311);
+    sphere.gradient(z, {1}), ball.gradient(y, {1}), part.gradient(few, {1});
+    double length = 0;
+    const float factor = z[0] / y[0];
+    EXPECT_NE(factor, 1);
+    for (std::size_t j = 0; j < 311; ++j) {
+      length += double(z[j]) * double(z[j]);
+      EXPECT_NEAR(z[j], factor * y[j], 1e-6);
+      EXPECT_EQ(few[j], j >= 50 && j < 200 ? z[j] : 0);
+    }
+    EXPECT_NEAR(length, 311, 1e-4);
+    sphere.advance(), ball.advance(), part.advance();
+  }
+}
+
 // The root mean square of what 1, 100 and 1000 times + e z, - 2 e z, + e z leave behind, over that of the weights.
 TEST(mezo, drift_of_weights_restored_in_place) {
   constexpr index_t n = 1 << 14;
