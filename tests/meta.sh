@@ -19,7 +19,7 @@ for header in include/frugal/*/*.hpp; do
     compress/message | compress/compressor | compress/sparse | compress/feedback) continue ;;
     projection/sparse_signs | projection/sparse_products) continue ;;
     decentralized/topology | decentralized/spectrum | decentralized/weights | decentralized/neighbourhood) continue ;;
-    sharing/cyclic_fold) continue ;;
+    sharing/cyclic_fold | sharing/gradient_scaling) continue ;;
     zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/update_log | zeroth_order/replicas) continue ;;
   esac
   algorithms=$((algorithms + 1))
