@@ -45,8 +45,8 @@ struct cyclic_fold {
   }
 };
 
-/// One piece of the weights, as the slots from `first` on see it: its weights `at` and on, to its end; then from its
-/// begin.
+/// One piece of the weights, as the slots from `first` on see it: a run to the piece's end, and then, if there are
+/// slots left, one from its begin.
 struct turned_piece {
   index_t begin, inner, slots;
   turned_piece() = default;

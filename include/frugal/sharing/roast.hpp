@@ -11,9 +11,6 @@
 /// pieces. One map for the whole model, j counts through all tensors: with m = n it is a bijection. Signs and offsets
 /// are words of two unrelated streams (core/random.hpp) and take no memory.
 #pragma once
-#include <cmath>
-#include <numeric>
-
 #include "../core/element_optimizer.hpp"
 #include "../core/model_view.hpp"
 #include "gradient_scaling.hpp"
