@@ -242,7 +242,8 @@ TEST(update_log, refusals) {
   const frugal::message m = log.bytes();
   const std::vector<float> before = start();
   std::vector<float> y = before;
-  const auto replay = [&](auto late, std::vector<std::uint8_t> const& bytes) { update_log::replay(late, y, bytes); };
+  mezo late = small();
+  const auto replay = [&](auto other, std::vector<std::uint8_t> const& bytes) { update_log::replay(other, y, bytes); };
   const std::vector<std::uint8_t> bytes(m.data(), m.data() + m.size());
   EXPECT_TRUE(throws<frugal::invalid_argument>([&] { replay(small({.seed = 4}), bytes); }, {"the layout"}));
   EXPECT_TRUE(throws<frugal::invalid_argument>([&] { replay(mezo(cpu, 100, {.seed = 3}), bytes); }, {"the algorithm"}));
@@ -266,6 +267,14 @@ TEST(update_log, refusals) {
                                                {"the rest of a log"}));
   EXPECT_TRUE(
       throws<frugal::invalid_argument>([&] { replay(small(), reseal([](std::uint8_t* p) { p[7] = 0xbf; })); }, {"lr"}));
+  // Nor is the first step made when it is the second that cannot be.
+  zo.step(x, [] { return 1.; });
+  log.append(zo.last());
+  frugal::message bad = log.bytes();
+  bad.payload()[40 + 7] = 0xbf;
+  bad.seal({0, 1});
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { update_log::replay(late, y, bad); }, {"lr"}));
+  EXPECT_EQ(late.steps(), 0);
   EXPECT_TRUE(same_bits(y, before));
 }
 
