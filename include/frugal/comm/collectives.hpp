@@ -88,7 +88,7 @@ class collectives {
   void all_reduce(T* x, index_t n) {
     const envelope e = next<T>(message_kind::all_reduce, n, Op::code);
     if constexpr (requires { transport_.window(std::size_t{}); })
-      if (!beside_ && n * index_t(sizeof(T)) >= window_slice) {
+      if (!beside_ && n * index_t(sizeof(T)) >= window_least) {
         agree(e);
         if (auto* w = transport_.window(2 * 2 * window_slice)) return all_reduce_in<Op>(*w, x, n);
       }
@@ -234,7 +234,8 @@ class collectives {
   }
   /// The same in memory that the ranks share: in one step, slice k is laid out for its owners, slice k - 1 is added by
   /// them, and slice k - 2 is taken home. Half of a rank's memory serves the even slices, half the odd ones.
-  static constexpr index_t window_slice = index_t(1) << 20;
+  static constexpr index_t window_slice = index_t(1) << 18;  // bytes: what is at work stays in a level-2 cache
+  static constexpr index_t window_least = index_t(1) << 20;
   template <class Op, class Window, class T>
   void all_reduce_in(Window& w, T* x, index_t n) {
     const int ranks = size(), me = rank();
