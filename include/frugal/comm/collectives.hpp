@@ -254,11 +254,17 @@ class collectives {
         if (r != me) copy(laid_out(k, me), x, part(k, r)), sent += part(k, r).size();
       if (const range p = k > 0 && k <= slices ? part(k - 1, me) : range{}; p.size() > 0) {
         sources_.resize(std::size_t(ranks));
-        for (int r = 0; r < ranks; ++r) sources_[std::size_t(r)] = (r == me ? x : laid_out(k - 1, r)) + p.begin;
-        add<Op>(sums(k - 1, me) + p.begin, p.size());
+        constexpr index_t block = 8192 / index_t(sizeof(T));  // home at once, and from the nearest cache to the others
+        for (range b{p.begin, p.begin}; b.begin < p.end; b.begin = b.end) {
+          b.end = std::min(b.begin + block, p.end);
+          for (int r = 0; r < ranks; ++r) sources_[std::size_t(r)] = (r == me ? x : laid_out(k - 1, r)) + b.begin;
+          add<Op>(x + b.begin, b.size());
+          copy(sums(k - 1, me), x, b);
+        }
         sent += p.size() * (ranks - 1);
       }
-      for (int r = 0; r < ranks && k > 1; ++r) copy(x, sums(k - 2, r), part(k - 2, r));
+      for (int r = 0; r < ranks && k > 1; ++r)
+        if (r != me) copy(x, sums(k - 2, r), part(k - 2, r));
       transport_.meet(w);
     }
     sent_.add(message_kind::all_reduce, sent * index_t(sizeof(T)));
