@@ -45,11 +45,13 @@ inline void random_numbers(session const& s, std::string const& name) {
   w.against("random123" + name, 1 / 2.8);
   t.add("random123" + name, 4, [&] {
     ++dir;
-    philox4x32_key_t const key{{42, 0}};
+    r123::Philox4x32 philox;
+    r123::Philox4x32::key_type const key{{42, 0}};
+    std::uint32_t* const to = words.data();
     for (std::uint64_t b = 0; b < std::uint64_t(blocks); ++b) {
-      philox4x32_ctr_t const counter{{std::uint32_t(b), std::uint32_t(b >> 32), std::uint32_t(dir), 0}};
-      philox4x32_ctr_t const block = philox4x32(counter, key);
-      std::memcpy(words.data() + 4 * b, block.v, 16);
+      r123::Philox4x32::ctr_type const counter{{std::uint32_t(b), std::uint32_t(b >> 32), std::uint32_t(dir), 0}};
+      auto const block = philox(counter, key);
+      for (std::size_t k = 0; k < 4; ++k) to[4 * b + k] = block[k];
     }
   });
 #else

@@ -67,7 +67,9 @@ class golden_case {
 };
 
 inline std::vector<golden_case> read_golden(std::string const& file) {
-  std::ifstream in(std::string(FRUGAL_GOLDEN_DIR) + "/" + file);
+  std::string path = FRUGAL_GOLDEN_DIR "/";  // g++ 12 takes a chain of + for an overflow, at some lengths of the path
+  path += file;
+  std::ifstream in(path);
   if (!in) throw std::runtime_error("golden file " + file + " cannot be read");
   std::vector<golden_case> cases;
   for (std::string line; std::getline(in, line);) {
