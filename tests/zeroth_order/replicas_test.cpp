@@ -42,6 +42,28 @@ TEST(replicas, are_one_optimizer_of_many_directions) {
   for (auto const& other : together) EXPECT_TRUE(same_bits(x, other));
 }
 
+// What is saved is the optimizer and the weights: replicas made from them go on where the others were.
+TEST(replicas, continue_where_they_were_saved) {
+  on_ranks(3, [](loopback_comm& world) {
+    std::vector<float> x = start(), y;
+    replicas straight(small(), world);
+    frugal::snapshot saved;
+    const auto steps = [&](auto& r, std::vector<float>& at, int n) {
+      for (int t = 0; t < n; ++t) r.step(at, [&] { return distance{float(world.rank())}(at); });
+    };
+    steps(straight, x, 5);
+    saved = frugal::save_state(straight.optimizer()), y = x;
+    steps(straight, x, 5);
+    mezo zo = small();
+    frugal::restore_state(zo, saved);
+    replicas resumed(std::move(zo), world);
+    steps(resumed, y, 5);
+    EXPECT_TRUE(same_bits(x, y));
+    EXPECT_EQ(resumed.log().first(), 6);
+    return 0;
+  });
+}
+
 // A message of 64 bytes and 16 more to each of the others, whatever the size of the model.
 TEST(replicas, count_bytes) {
   on_ranks(4, [](loopback_comm& world) {
