@@ -20,7 +20,8 @@ for header in include/frugal/*/*.hpp; do
     projection/sparse_signs | projection/sparse_products) continue ;;
     decentralized/topology | decentralized/spectrum | decentralized/weights | decentralized/neighbourhood) continue ;;
     sharing/cyclic_fold | sharing/gradient_scaling) continue ;;
-    zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/update_log | zeroth_order/replicas) continue ;;
+    zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
+    zeroth_order/update_log | zeroth_order/replicas) continue ;;
   esac
   algorithms=$((algorithms + 1))
   for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \

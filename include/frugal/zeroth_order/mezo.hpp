@@ -13,7 +13,7 @@
 #include <functional>
 
 #include "../core/counter.hpp"
-#include "random_axpy.hpp"
+#include "random_directions.hpp"
 
 namespace frugal {
 inline namespace v0 {
