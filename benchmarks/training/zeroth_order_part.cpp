@@ -20,6 +20,12 @@ using world_type = frugal::loopback_comm;
 constexpr int workers = 4, batch_size = 64, moved_by = 3;
 constexpr double epsilon = 1e-3, mezo_rate = 3e-3, gradient_rate = 0.05, trained_rate = 0.1;
 
+/// Pixels from 0, black, to 1.
+fashion_mnist plain(fashion_mnist set) {
+  set.mean = 0;
+  set.deviation = 255;
+  return set;
+}
 /// Every image, moved to the right and down; what leaves it is lost, and what comes in is black.
 fashion_mnist moved(fashion_mnist set) {
   constexpr int side = 28;
@@ -61,15 +67,14 @@ class batches {
 
 struct task {
   task(fashion_mnist const& s, context const& c)
-      : set(s),
-        other(moved(s)),
+      : set(plain(s)),
+        other(moved(set)),
         here(set, c.quick ? 1000 : set.test.size()),
         there(other, c.quick ? 1000 : set.test.size()),
         first_steps(c.quick ? 100 : 2 * int(set.train.size()) / batch_size),
         mezo_steps(c.quick ? 20 : 3000),
         gradient_steps(c.quick ? 10 : 300) {}
-  fashion_mnist const& set;
-  fashion_mnist other;
+  fashion_mnist set, other;
   classification here, there;  ///< images where they were, and moved
   int first_steps, mezo_steps, gradient_steps;
 };
@@ -226,8 +231,8 @@ outcome run(context const& c) {
 
   auto const judged = [&](bool met) { return c.quick ? std::nullopt : std::optional<bool>(met); };
   std::vector<report::expectation> const claims{
-      {"Images moved by three pixels are lost on the network", "fewer than 30\u00a0% right",
-       number(before, 2) + "\u00a0%", judged(before < 30)},
+      {"Images moved by three pixels are lost on the network", "about 19\u00a0% right", number(before, 2) + "\u00a0%",
+       judged(std::abs(before - 19) <= 5)},
       {"MeZO brings them back, by forward passes alone", "at least 65\u00a0% after 3000 steps",
        number(after, 2) + "\u00a0%", judged(after >= 65)},
       {"A step sends next to nothing", "at most 1/1000 of the all-reduce's bytes",
