@@ -82,9 +82,9 @@ struct cpu_team {
   static constexpr void sync() {}
   FRUGAL_CPU void count(std::uint32_t* p) const { ++*p; }
   /// The first n of the bins, but negative ones.
-  template <class I>
-  FRUGAL_CPU void count(std::uint32_t* table, I bins, index_t n) const {
-    if (!any(bins > I(-1))) return;
+  template <class Int>
+  FRUGAL_CPU void count(std::uint32_t* table, Int bins, index_t n) const {
+    if (!any(bins > Int(-1))) return;
     for (index_t k = 0; k < n; ++k)
       if (bins.v[k] >= 0) ++table[bins.v[k]];
   }
@@ -201,21 +201,21 @@ struct cpu_team {
   /// top.
   FRUGAL_CPU float peak(float const* p, std::int32_t*) const {
     constexpr index_t n = blockwise8::block;
-    using I = typename value<float>::integer;
+    using Int = typename value<float>::integer;
     const auto largest = [&](auto part) {  // named registers: g++ keeps an array of them in memory
-      typename I::reg a{}, b{}, c{}, d{};
-      for (index_t j = 0; j < n; j += 4 * I::width) {
-        a = max(I::of(a), part(j)).as();
-        b = max(I::of(b), part(j + I::width)).as();
-        c = max(I::of(c), part(j + 2 * I::width)).as();
-        d = max(I::of(d), part(j + 3 * I::width)).as();
+      typename Int::reg a{}, b{}, c{}, d{};
+      for (index_t j = 0; j < n; j += 4 * Int::width) {
+        a = larger(Int::of(a), part(j)).as();
+        b = larger(Int::of(b), part(j + Int::width)).as();
+        c = larger(Int::of(c), part(j + 2 * Int::width)).as();
+        d = larger(Int::of(d), part(j + 3 * Int::width)).as();
       }
-      return horizontal_max(max(max(I::of(a), I::of(b)), max(I::of(c), I::of(d))));
+      return horizontal_max(larger(larger(Int::of(a), Int::of(b)), larger(Int::of(c), Int::of(d))));
     };
-    const auto magnitude = [&](index_t j) { return bits(value<float>::load(p + j)) & I(0x7fffffff); };
+    const auto magnitude = [&](index_t j) { return bits(value<float>::load(p + j)) & Int(0x7fffffff); };
     std::int32_t top = largest(magnitude);
     if (top >= 0x7f800000) [[unlikely]]
-      top = largest([&](index_t j) { return select(magnitude(j) < I(0x7f800000), magnitude(j), I(0)); });
+      top = largest([&](index_t j) { return select(magnitude(j) < Int(0x7f800000), magnitude(j), Int(0)); });
     return bit_cast<float>(top);
   }
   /// The canonical sum of f over n <= tile_size slots from `from` on. The slots are in registers, where they fit; to

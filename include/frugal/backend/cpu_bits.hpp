@@ -33,14 +33,15 @@ FRUGAL_CPU void pile_bits(std::uint8_t const* from, index_t stride, std::uint8_t
 struct alignas(64) table16 {
   table8<float> low, high;
 };
-template <class I>
-FRUGAL_CPU auto lookup(table16 const& t, I i) {
+template <class Int>
+FRUGAL_CPU auto lookup(table16 const& t, Int i) {
 #if defined(__AVX512F__)
-  if constexpr (I::width == 16)
-    return I::real::of((typename I::real::reg)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)i.as(), _mm512_load_ps(&t)));
+  if constexpr (Int::width == 16)
+    return Int::real::of(
+        (typename Int::real::reg)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)i.as(), _mm512_load_ps(&t)));
   else
 #endif
-    return select((i & I(8)) == I(8), lookup(t.high, i), lookup(t.low, i));
+    return select((i & Int(8)) == Int(8), lookup(t.high, i), lookup(t.low, i));
 }
 
 }  // namespace detail

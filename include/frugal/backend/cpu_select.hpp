@@ -61,8 +61,8 @@ FRUGAL_CPU index_t collect(float const* x, index_t n, std::uint32_t floor, std::
   }
 #endif
   using V = cpu_value<Isa, float>;
-  using I = typename V::integer;
-  const I below = I(std::int32_t(floor - 1)), magnitude = I(0x7fffffff);
+  using Int = typename V::integer;
+  const Int below = Int(std::int32_t(floor - 1)), magnitude = Int(0x7fffffff);
   const auto large = [&](index_t j) { return (bits(V::load(x + j)) & magnitude) > below; };
   const auto look_at = [&](index_t end) {
     for (; i < end; ++i) {

@@ -49,9 +49,9 @@ struct gpu_team {
   /// One more, whatever other lanes add at the same time.
   FRUGAL_GENERIC FRUGAL_FN void count(std::uint32_t* p) const { c.count(p); }
   /// The first n of the bins, but negative ones.
-  FRUGAL_GENERIC template <class I>
-  FRUGAL_FN void count(std::uint32_t* table, I bins, index_t n) const {
-    FRUGAL_UNROLL for (int k = 0; k < I::width; ++k) if (k < n && bins.v[k] >= 0) c.count(table + bins.v[k]);
+  FRUGAL_GENERIC template <class Int>
+  FRUGAL_FN void count(std::uint32_t* table, Int bins, index_t n) const {
+    FRUGAL_UNROLL for (int k = 0; k < Int::width; ++k) if (k < n && bins.v[k] >= 0) c.count(table + bins.v[k]);
   }
   FRUGAL_GENERIC template <class T>
   FRUGAL_FN T* scratch() const {

@@ -123,7 +123,7 @@ class collectives {
     if constexpr (requires { transport_.template all_reduce<Op>(x, n); }) {
       agree(next<T>(message_kind::all_reduce, n, Op::code));
       const index_t slice = slice_bytes / index_t(sizeof(T));
-      for (index_t i = 0; i < n; i += slice) transport_.template all_reduce<Op>(x + i, std::min(slice, n - i));
+      for (index_t i = 0; i < n; i += slice) transport_.template all_reduce<Op>(x + i, (std::min)(slice, n - i));
       for (index_t i = 0; i < n; ++i) x[i] = Op::finish(x[i], T(size()));
       if (size() > 1) sent_.add(message_kind::all_reduce, 2 * n * index_t(sizeof(T)) * (size() - 1) / size());
     } else {
@@ -135,9 +135,9 @@ class collectives {
   void reduce_scatter(T const* in, T* out, index_t n) {
     const envelope e = next<T>(message_kind::reduce_scatter, n, Op::code);
     const int ranks = size(), me = rank();
-    const index_t slice = std::max(index_t(1), slice_bytes / index_t(sizeof(T)) / ranks);
+    const index_t slice = (std::max)(index_t(1), slice_bytes / index_t(sizeof(T)) / ranks);
     for (index_t i = 0; i == 0 || i < n; i += slice) {
-      const index_t length = std::min(slice, n - i);
+      const index_t length = (std::min)(slice, n - i);
       sources_of(in + me * n + i, length);
       for (int r = 0; r < ranks; ++r)
         if (r != me) {
@@ -229,7 +229,7 @@ class collectives {
   };
   /// Of slice k of a vector of n, what rank r owns.
   range part_of(index_t slice, index_t n, index_t k, int r) const {
-    const index_t begin = k * slice, length = std::min(slice, n - begin);
+    const index_t begin = k * slice, length = (std::min)(slice, n - begin);
     return {begin + length * r / size(), begin + length * (r + 1) / size()};
   }
   /// The same in memory that the ranks share: in one step, slice k is laid out for its owners, slice k - 1 is added by
@@ -256,7 +256,7 @@ class collectives {
         sources_.resize(std::size_t(ranks));
         constexpr index_t block = 8192 / index_t(sizeof(T));  // home at once, and from the nearest cache to the others
         for (range b{p.begin, p.begin}; b.begin < p.end; b.begin = b.end) {
-          b.end = std::min(b.begin + block, p.end);
+          b.end = (std::min)(b.begin + block, p.end);
           for (int r = 0; r < ranks; ++r) sources_[std::size_t(r)] = (r == me ? x : laid_out(k - 1, r)) + b.begin;
           add<Op>(x + b.begin, b.size());
           copy(sums(k - 1, me), x, b);

@@ -157,7 +157,7 @@ class loopback_clock {
       : options_(std::move(options)), failed_(std::size_t(ranks)) {
     const auto positive = [](double x) { return x > 0; };
     auto& o = options_;
-    require(o.latency >= 0 && o.jitter >= 0, "latency and jitter", ">= 0", std::min(o.latency, o.jitter));
+    require(o.latency >= 0 && o.jitter >= 0, "latency and jitter", ">= 0", (std::min)(o.latency, o.jitter));
     require(positive(o.bandwidth), "bandwidth", "> 0", o.bandwidth);
     require(o.speed.empty() || int(o.speed.size()) == ranks, "the speeds of the ranks", ranks, o.speed.size());
     for (double s : o.speed) require(positive(s), "the speed of a rank", "> 0", s);
@@ -226,7 +226,7 @@ class loopback_clock {
     bool others = false;
     for (auto const& o : actors_) {
       others = others || o->is != actor::state::done;
-      if (o->joins == &a) o->joins = nullptr, o->is = actor::state::ready, o->due = std::max(o->clock, a.clock);
+      if (o->joins == &a) o->joins = nullptr, o->is = actor::state::ready, o->due = (std::max)(o->clock, a.clock);
     }
     (others ? pick().turn : all_done_).give();
   }
@@ -247,7 +247,7 @@ class loopback_clock {
         if (a->is == actor::state::done) continue;
         double t = a->is == actor::state::ready ? a->due : infinity;
         if (ended_) t = a->is == actor::state::ready || !a->quiet ? 0 : infinity;
-        else if (!a->dead) t = std::min(t, std::max(a->clock, fails_at_[std::size_t(a->rank)]));
+        else if (!a->dead) t = (std::min)(t, (std::max)(a->clock, fails_at_[std::size_t(a->rank)]));
         if (t < when || (t == when && best && a->rank < best->rank)) best = a.get(), when = t;
       }
       if (!best || when == infinity) {
@@ -255,7 +255,7 @@ class loopback_clock {
         continue;
       }
       if (!ended_) {
-        best->clock = std::max(best->clock, when);
+        best->clock = (std::max)(best->clock, when);
         if (!best->dead && when >= fails_at_[std::size_t(best->rank)]) kill(*best, when);
         schedule_.add(std::uint64_t(best->rank)).add(bit_cast<std::uint64_t>(best->clock));
       }

@@ -97,17 +97,17 @@ class loopback_world : public loopback_clock {
     } catch (...) {
       fault(r, std::current_exception());
     }
-    double left = std::max(s.clock, r.clock), arrived = left;
+    double left = (std::max)(s.clock, r.clock), arrived = left;
     if (s.rank != r.rank) {
       link& l = links_[{s.rank, r.rank}];
-      left = std::max(left, l.free) + double(head.bytes) / options().bandwidth;
+      left = (std::max)(left, l.free) + double(head.bytes) / options().bandwidth;
       l.free = left;
       const auto word =
           random_stream{options().seed}.word(direction_id(std::uint32_t(s.rank), std::uint32_t(r.rank)), l.messages++);
       arrived = left + options().latency + options().jitter * double(word) * 0x1p-32;
       ++messages_;
     }
-    s.due = std::max(s.due, left), r.due = std::max(r.due, arrived);
+    s.due = (std::max)(s.due, left), r.due = (std::max)(r.due, arrived);
   }
   void fault(actor& a, std::exception_ptr e) {
     a.error = std::move(e);
@@ -126,7 +126,7 @@ class loopback_world : public loopback_clock {
     std::vector<actor*> bereft;
     for (auto const& [k, p] : posts_)
       if (p.who->rank != a.rank && peer(k, p) == a.rank) bereft.push_back(p.who);
-    for (actor* b : bereft) fault(*b, std::make_exception_ptr(failure(a.rank))), b->due = std::max(b->due, when);
+    for (actor* b : bereft) fault(*b, std::make_exception_ptr(failure(a.rank))), b->due = (std::max)(b->due, when);
   }
   std::vector<std::string> waits(actor const& a) const override {
     std::vector<std::string> all;

@@ -246,7 +246,7 @@ class mpi_transport {
   void in_pieces(void const* data, std::size_t bytes, F const& f) const {
     const auto piece = std::size_t(c_->options.longest);
     auto* p = static_cast<std::byte*>(const_cast<void*>(data));
-    for (std::size_t i = 0; i < bytes; i += piece) f(p + i, std::min(piece, bytes - i));
+    for (std::size_t i = 0; i < bytes; i += piece) f(p + i, (std::min)(piece, bytes - i));
   }
 
   void complete(std::vector<detail::incoming> const& in, workspace& w) {

@@ -26,14 +26,14 @@ class mpi_window {
  public:
   /// Empty (bytes() == 0) on all ranks, if the ranks are not all on one node or the node has no such memory to give.
   mpi_window(MPI_Comm comm, std::size_t bytes) {
-    int ranks = 0, near = 0;
+    int ranks = 0, beside = 0;
     MPI_Comm_rank(comm, &rank_);
     MPI_Comm_size(comm, &ranks);
     MPI_Comm node = MPI_COMM_NULL;
     if (MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node) != MPI_SUCCESS) return;
-    MPI_Comm_size(node, &near);
+    MPI_Comm_size(node, &beside);
     void* mine = nullptr;
-    int there = near == ranks;
+    int there = beside == ranks;
     if (there) {
       MPI_Comm_set_errhandler(node, MPI_ERRORS_RETURN);
       there = MPI_Win_allocate_shared(MPI_Aint(line + bytes), 1, MPI_INFO_NULL, node, &mine, &window_) == MPI_SUCCESS;

@@ -62,9 +62,9 @@ struct dynamic_code {
   /// The entry of a code: the correctly rounded centre.
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN static V decode(typename V::integer code) {
-    using I = typename V::integer;
-    const I c = Signed ? code - I(127) : code + I(1), h = Signed ? max(c, I(0) - c) : c;
-    const V y = select(h < I(first), V(0.f), entry<V>(h));
+    using Int = typename V::integer;
+    const Int c = Signed ? code - Int(127) : code + Int(1), h = Signed ? larger(c, Int(0) - c) : c;
+    const V y = select(h < Int(first), V(0.f), entry<V>(h));
     return Signed ? from_bits(bits(y) | ((c >> 31) << 31)) : y;
   }
 
@@ -76,15 +76,15 @@ struct dynamic_code {
   /// and where the map's rounding could matter, an exact comparison of the distances to the two candidates.
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN static typename V::integer encode(V s, V inverse) {
-    using I = typename V::integer;
+    using Int = typename V::integer;
     constexpr tables t;
     const V y = s * inverse, magnitude = Signed ? abs(y) : y;
     const auto live = magnitude > V(t.zero_edge);
-    const V a = select(live, min(magnitude, V(2.f)), V(1e-6f));
-    const I guess = (max((bits(a) >> 23) - I(105), I(0)) * I(77) + I(48)) >> 8;
-    const I d = select(a > lookup(t.edge, guess), guess + I(1), guess);
-    const I h =
-        select(live, nearest(a, min(a * lookup(t.slope, d) + lookup(t.offset, d), lookup(t.top, d))), I(first - 1));
+    const V a = select(live, smaller(magnitude, V(2.f)), V(1e-6f));
+    const Int guess = (larger((bits(a) >> 23) - Int(105), Int(0)) * Int(77) + Int(48)) >> 8;
+    const Int d = select(a > lookup(t.edge, guess), guess + Int(1), guess);
+    const Int h = select(live, nearest(a, smaller(a * lookup(t.slope, d) + lookup(t.offset, d), lookup(t.top, d))),
+                         Int(first - 1));
     return code_of(s, h);
   }
 
@@ -92,21 +92,21 @@ struct dynamic_code {
   /// differences are exact (they are near each other), so the comparison is.
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN static typename V::integer nearest(V a, V place) {
-    using I = typename V::integer;
-    I h = truncate(place - V(slack));
-    const I upper = truncate(place + V(slack));
+    using Int = typename V::integer;
+    Int h = truncate(place - V(slack));
+    const Int upper = truncate(place + V(slack));
     const auto doubt = h < upper;
     if (any(doubt)) {
       const V below = a - entry<V>(h), above = entry<V>(upper) - a;
-      const I tie = select(below == above, upper & I(1), I(0));  // ties go to the even code, the odd h
-      h = select(doubt, h + select(above < below, I(1), tie), h);
+      const Int tie = select(below == above, upper & Int(1), Int(0));  // ties go to the even code, the odd h
+      h = select(doubt, h + select(above < below, Int(1), tie), h);
     }
     return h;
   }
-  FRUGAL_GENERIC template <class V, class I>
-  FRUGAL_FN static I code_of(V s, I h) {
-    if constexpr (Signed) return select(s < V(0.f), max(I(127) - max(h, I(1)), I(0)), I(127) + h);
-    else return h - I(1);
+  FRUGAL_GENERIC template <class V, class Int>
+  FRUGAL_FN static Int code_of(V s, Int h) {
+    if constexpr (Signed) return select(s < V(0.f), larger(Int(127) - larger(h, Int(1)), Int(0)), Int(127) + h);
+    else return h - Int(1);
   }
   static constexpr float slack = 0x1p-13f;
 
@@ -114,12 +114,12 @@ struct dynamic_code {
   // The centre of cell h >= first; 1 for h = first << 7.
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN static V entry(typename V::integer h) {
-    using I = typename V::integer;
+    using Int = typename V::integer;
     constexpr tables t;
-    const V f = to_real(h), k = from_bits(bits(f) & I(0x7f800000));
+    const V f = to_real(h), k = from_bits(bits(f) & Int(0x7f800000));
     const V n = exact_fma(f, V(18.f), exact_fma(k, V(-16.f), V(9.f)));
-    const I e = bits(f) >> 23;
-    return min(exact_fma(n, lookup(t.hi, e), n * lookup(t.lo, e)), V(1.f));
+    const Int e = bits(f) >> 23;
+    return smaller(exact_fma(n, lookup(t.hi, e), n * lookup(t.lo, e)), V(1.f));
   }
 };
 

@@ -34,8 +34,8 @@ class device_error : public std::runtime_error {
 namespace detail {
 inline std::string text(std::string s) { return s; }
 inline std::string text(char const* s) { return s; }
-template <std::integral I>
-std::string text(I n) {
+template <std::integral Int>
+std::string text(Int n) {
   return std::to_string(n);
 }
 inline std::string text(double x) {  // six digits, without trailing zeros: 0.9, 1e-08

@@ -41,8 +41,8 @@ struct tensor {
 /// Immutable and cheap to copy. A plain count is the layout of one tensor of that many elements.
 class layout {
  public:
-  template <std::integral I>
-  layout(I n) : layout({tensor_spec{"flat", {index_t(n)}}}) {}
+  template <std::integral Int>
+  layout(Int n) : layout({tensor_spec{"flat", {index_t(n)}}}) {}
   layout(std::initializer_list<tensor_spec> tensors, std::vector<group> groups = {})
       : layout(std::vector<tensor_spec>(tensors), std::move(groups)) {}
   layout(std::vector<tensor_spec> const& tensors, std::vector<group> groups = {}) {

@@ -27,8 +27,8 @@ class overlap_check {
     std::uintptr_t end = 0, end_of_written = 0;
     for (span const& s : spans_) {
       require(s.begin >= (s.written ? end : end_of_written), what, "memory of their own each", "an overlap");
-      end = std::max(end, s.end);
-      if (s.written) end_of_written = std::max(end_of_written, s.end);
+      end = (std::max)(end, s.end);
+      if (s.written) end_of_written = (std::max)(end_of_written, s.end);
     }
   }
 

@@ -125,7 +125,7 @@ struct alignas(W * sizeof(T)) pack {
   friend FRUGAL_CPU mask operator==(pack a, pack b) { return mask::of(a.as() == b.as()); }
   friend FRUGAL_CPU pack exact_fma(pack a, pack b, pack c) { return of(a.as() * b.as() + c.as()); }
   friend FRUGAL_CPU pack choose(mask c, pack a, pack b) { return of(c.as() ? a.as() : b.as()); }
-  friend FRUGAL_CPU pack max(pack a, pack b) {
+  friend FRUGAL_CPU pack larger(pack a, pack b) {
     if constexpr (std::is_same_v<T, std::int32_t>) {
 #if defined(__AVX512F__)
       if constexpr (W == 16) return of((reg)_mm512_maskz_max_epi32(0xffff, (__m512i)a.as(), (__m512i)b.as()));
@@ -136,7 +136,7 @@ struct alignas(W * sizeof(T)) pack {
     }
     return choose(a > b, a, b);
   }
-  friend FRUGAL_CPU pack min(pack a, pack b) {
+  friend FRUGAL_CPU pack smaller(pack a, pack b) {
     if constexpr (std::is_same_v<T, std::int32_t>) {
 #if defined(__AVX512F__)
       if constexpr (W == 16) return of((reg)_mm512_maskz_min_epi32(0xffff, (__m512i)a.as(), (__m512i)b.as()));
@@ -259,7 +259,7 @@ struct alignas(W * sizeof(T)) pack {
         pack<T, W / 2> lo, hi;
       };
       const auto h = detail::recast<halves>(a.as());
-      return horizontal_max(max(h.lo, h.hi));
+      return horizontal_max(larger(h.lo, h.hi));
     }
   }
 
@@ -348,14 +348,14 @@ struct alignas(W * sizeof(T)) pack {
     FRUGAL_UNROLL for (int k = 0; k < W; ++k) t[k] = p[at.v[k]];
     return load(t);
   }
-  template <class M, class I>
-  FRUGAL_CPU static pack gather(M const* p, I const* at, index_t n) {
+  template <class M, class Int>
+  FRUGAL_CPU static pack gather(M const* p, Int const* at, index_t n) {
     M t[W] = {};
     for (index_t k = 0; k < n; ++k) t[k] = p[at[k]];
     return load(t);
   }
-  template <class M, class I>
-  FRUGAL_CPU void scatter(M* p, I const* at, index_t n) const {
+  template <class M, class Int>
+  FRUGAL_CPU void scatter(M* p, Int const* at, index_t n) const {
     M t[W];
     store(t);
     for (index_t k = 0; k < n; ++k) p[at[k]] = t[k];

@@ -80,11 +80,12 @@ struct count_digits {
   FRUGAL_FN bool aligned(int width) const { return multiple_of(value, width); }
   FRUGAL_GENERIC template <class Chunk>
   FRUGAL_FN void operator()(Chunk c) const {
-    using I = typename Chunk::value::integer;
+    using Int = typename Chunk::value::integer;
     const int begun = digit.shift + digit.bits;
-    const I above = (bits(c.load(value)) & I(0x7fffffff)) - I(floor);  // negative: no candidate, begins with a one
-    const I mine = (above >> digit.shift) & I((1 << digit.bits) - 1);
-    team.count(table, select((above >> begun) == I(key >> begun), mine, I(0)) - I(1), c.count());
+    const Int above =
+        (bits(c.load(value)) & Int(0x7fffffff)) - Int(floor);  // negative: no candidate, begins with a one
+    const Int mine = (above >> digit.shift) & Int((1 << digit.bits) - 1);
+    team.count(table, select((above >> begun) == Int(key >> begun), mine, Int(0)) - Int(1), c.count());
   }
 };
 /// The counting job of a digit.

@@ -102,7 +102,7 @@ class sphere {
     backend_.copy_out(halves, sums_.data() + n, sizeof halves);
     const std::uint64_t high = halves[0] + (halves[1] >> 32), low = halves[1] & 0xffffffffu;
     const exact sum = exact(double(high)) * exact(0x1p32) + exact(double(low));  // rounded once
-    return (sqrt(exact(double(size_))) * exact(0x1p20) / sqrt(max(sum, exact(1.0)))).v[0];
+    return (sqrt(exact(double(size_))) * exact(0x1p20) / sqrt(larger(sum, exact(1.0)))).v[0];
   }
 
  private:

@@ -184,14 +184,14 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) lanes {
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) r.v[k] = p[at.v[k]];
     return r;
   }
-  template <class M, class I>
-  FRUGAL_FN static lanes gather(M const* p, I const* at, index_t n) {
+  template <class M, class Int>
+  FRUGAL_FN static lanes gather(M const* p, Int const* at, index_t n) {
     lanes r(T(0));
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) r.v[k] = detail::widen<T>(p[at[k]]);
     return r;
   }
-  template <class M, class I>
-  FRUGAL_FN void scatter(M* p, I const* at, index_t n) const {
+  template <class M, class Int>
+  FRUGAL_FN void scatter(M* p, Int const* at, index_t n) const {
     FRUGAL_UNROLL for (int k = 0; k < N; ++k) if (k < n) p[at[k]] = detail::narrow<M>(v[k]);
   }
 
@@ -211,12 +211,21 @@ concept value = requires {
 };
 
 FRUGAL_GENERIC template <value V>
-FRUGAL_FN V max(V a, V b) {
+FRUGAL_FN V larger(V a, V b) {
   return select(a > b, a, b);
 }
 FRUGAL_GENERIC template <value V>
-FRUGAL_FN V min(V a, V b) {
+FRUGAL_FN V smaller(V a, V b) {
   return select(a < b, a, b);
+}
+// The same for rules. Some programs have macros of these names, so the library's own headers do not call them.
+FRUGAL_GENERIC template <value V>
+FRUGAL_FN V(max)(V a, V b) {
+  return larger(a, b);
+}
+FRUGAL_GENERIC template <value V>
+FRUGAL_FN V(min)(V a, V b) {
+  return smaller(a, b);
 }
 FRUGAL_GENERIC template <value V>
 FRUGAL_FN V abs(V a) {

@@ -42,7 +42,7 @@ class neighbourhood {
     index_t most = 0;
     for (int k = 0; k < schedule_.period(); ++k) {
       turns_.push_back(turn_of(schedule_.turn(k), rank()));
-      most = std::max(most, index_t(turns_.back().row.size()) - 1);
+      most = (std::max)(most, index_t(turns_.back().row.size()) - 1);
     }
     // The own rank is part of a saved state: what it holds depends on the neighbours.
     hash_ = fnv1a().add(l.hash()).add(schedule_.hash()).add(std::uint64_t(rank())).value();
@@ -62,7 +62,7 @@ class neighbourhood {
   /// The most weights of a row but the own.
   index_t most_neighbours() const {
     std::size_t most = 1;
-    for (turn const& t : turns_) most = std::max(most, t.row.size());
+    for (turn const& t : turns_) most = (std::max)(most, t.row.size());
     return index_t(most) - 1;
   }
 
@@ -99,7 +99,8 @@ class neighbourhood {
   static turn turn_of(mixing_matrix const& w, int me) {
     turn t;
     int exponent;
-    std::frexp(std::max(std::abs(float(w.at(me, me))), 0x1p-24f), &exponent);  // one that is 0 but for rounding: 2^-47
+    std::frexp((std::max)(std::abs(float(w.at(me, me))), 0x1p-24f),
+               &exponent);  // one that is 0 but for rounding: 2^-47
     const double unit = std::ldexp(1., exponent - 24);
     double rest = 1;
     for (weight const& x : w.row(me)) {

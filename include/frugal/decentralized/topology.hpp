@@ -248,7 +248,7 @@ class topology {
       for (std::size_t k = pool.size() - 1; k > 0; --k) std::swap(pool[k], pool[below(words.word(t, used++), k + 1)]);
       std::vector<int> rest;
       for (std::size_t k = 0; k < pool.size(); k += 2) {
-        const int i = std::min(pool[k], pool[k + 1]), j = std::max(pool[k], pool[k + 1]);
+        const int i = (std::min)(pool[k], pool[k + 1]), j = (std::max)(pool[k], pool[k + 1]);
         if (i == j || g.joined(i, j)) {
           rest.push_back(pool[k]), rest.push_back(pool[k + 1]);
         } else {

@@ -56,12 +56,12 @@ class mixing_matrix {
   }
   /// 1 / (1 + the larger degree) on an edge; the rest on the diagonal, which is positive.
   static mixing_matrix metropolis(topology const& t) {
-    return symmetric(t, [&](int i, int j) { return 1 / (1 + double(std::max(t.degree(i), t.degree(j)))); });
+    return symmetric(t, [&](int i, int j) { return 1 / (1 + double((std::max)(t.degree(i), t.degree(j)))); });
   }
   /// I - L / (d + 1), d the largest degree.
   static mixing_matrix max_degree(topology const& t) {
     int d = 0;
-    for (int i = 0; i < t.size(); ++i) d = std::max(d, t.degree(i));
+    for (int i = 0; i < t.size(); ++i) d = (std::max)(d, t.degree(i));
     return symmetric(t, [&](int, int) { return 1 / double(d + 1); });
   }
   /// I - 2 / (l_2 + l_n) L, l_2 and l_n the smallest positive and the largest eigenvalue of L: of all weights that are
@@ -134,7 +134,7 @@ class mixing_matrix {
     }
     if (is_symmetric()) {
       const auto l = detail::symmetric_eigenvalues(std::move(d));
-      return std::max(-l.front(), l.back());
+      return (std::max)(-l.front(), l.back());
     }
     detail::square gram(n);
     for (int i = 0; i < n; ++i)

@@ -57,7 +57,7 @@ template <class Next>
 std::string sum_of_pieces(std::uint64_t bytes, Next const& next) {
   std::uint64_t sum = 0;
   for (std::uint64_t at = 0; at < bytes; at += file_piece) {
-    const auto n = std::size_t(std::min(file_piece, bytes - at));
+    const auto n = std::size_t((std::min)(file_piece, bytes - at));
     sum = word_hash(next(at, n), n, sum);
   }
   return hex(sum);
@@ -182,7 +182,7 @@ inline text_map read_checkpoint(stored_objects const& objects, std::uint64_t byt
   for (fixed_text const& t : versions) expect(h, t.key, t.what, t.value);
   std::vector<std::vector<stored_tensor const*>> there;
   for (stored_object const& o : objects) there.push_back(tensors_of(h, o));
-  std::vector<unsigned char> staging(std::size_t(std::min(file_piece, bytes)));
+  std::vector<unsigned char> staging(std::size_t((std::min)(file_piece, bytes)));
   const auto check = [&](stored_tensor const& t, auto const& next) {
     expect(h, key_of_checksum(t.name), text("the checksum of '", t.name, "'"), sum_of_pieces(t.end - t.begin, next));
   };

@@ -24,13 +24,13 @@ struct project_cells {
   // The sum of a cell in the order of the draws: of many rows, of one.
   template <class V>
   struct add_places {
-    using I = typename V::integer;
+    using Int = typename V::integer;
     float const* x;
-    I end;
+    Int end;
     V sum;
-    FRUGAL_GENERIC FRUGAL_FN void operator()(int, I at, I odd) {
+    FRUGAL_GENERIC FRUGAL_FN void operator()(int, Int at, Int odd) {
       if (!any(at < end)) return;
-      const V v = with_sign(V::gather(x, select(at < end, at, I(0))), odd);
+      const V v = with_sign(V::gather(x, select(at < end, at, Int(0))), odd);
       sum = select(at < end, sum + v, sum);
     }
   };
@@ -56,13 +56,13 @@ struct project_cells {
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       using V = typename Chunk::value;
-      using I = typename V::integer;
+      using Int = typename V::integer;
       const index_t first = (row + c.at) * ahead, stop = first + c.count() * ahead;
       for (index_t j = first; j < stop && j < n; j += 16) team.prefetch(x + n + j);
-      add_places<V> all{x, I(std::int32_t(n)), V(0.f)};
-      const I rest = law.draw(c, made, all);
+      add_places<V> all{x, Int(std::int32_t(n)), V(0.f)};
+      const Int rest = law.draw(c, made, all);
       c.store(to, all.sum);
-      if (!any(rest > I(0))) return;
+      if (!any(rest > Int(0))) return;
       c.store(marks, rest);
       for (index_t k = c.at; k < c.at + c.count(); ++k) {
         if (marks[k] == 0) continue;
@@ -202,18 +202,18 @@ struct transpose_cells {
     std::int32_t* to;
     template <class Chunk>
     struct put {
-      using I = typename Chunk::value::integer;
+      using Int = typename Chunk::value::integer;
       Chunk c;
       std::int32_t* to;
-      FRUGAL_GENERIC FRUGAL_FN void operator()(int d, I at, I odd) const { c.store(to + d * rows, at << 1 | odd); }
+      FRUGAL_GENERIC FRUGAL_FN void operator()(int d, Int at, Int odd) const { c.store(to + d * rows, at << 1 | odd); }
     };
     FRUGAL_FN static bool aligned(int) { return false; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
-      using I = typename Chunk::value::integer;
+      using Int = typename Chunk::value::integer;
       put<Chunk> all{c, to};
-      const I rest = law.draw(c, made, all);
-      if (any(rest > I(0))) c.store(to, select(rest > I(0), I(-1), c.template load_as<I>(to)));
+      const Int rest = law.draw(c, made, all);
+      if (any(rest > Int(0))) c.store(to, select(rest > Int(0), Int(-1), c.template load_as<Int>(to)));
     }
   };
   /// Adds v, or -v, to the sums of the columns of one lane.

@@ -74,7 +74,7 @@ struct cell_law {
     for (int m = 0; m < table; ++m) {
       below = below + chance;
       const auto t = std::int64_t((below * exact(0x1p31) + exact(0.5)).v[0]);
-      last.push_back(std::int32_t(std::min(t, std::int64_t(1) << 31) - 1));
+      last.push_back(std::int32_t((std::min)(t, std::int64_t(1) << 31) - 1));
       chance = chance * exact(columns - m) / exact(m + 1.0) * odds;
     }
     return last;
@@ -115,22 +115,22 @@ struct cell_law {
   /// What it returns is not zero where a row has more draws, or one of these twice: such a row must be walked.
   FRUGAL_GENERIC template <class Chunk, class F>
   FRUGAL_FN auto draw(Chunk c, std::uint32_t const* made, F& f) const {
-    using I = typename Chunk::value::integer;
-    const I u = c.template load_as<I>(reinterpret_cast<std::int32_t const*>(made)) >> 1;
-    return draw_next(c, made, u, select(u > I(last[ready]), I(1), I(0)), f);
+    using Int = typename Chunk::value::integer;
+    const Int u = c.template load_as<Int>(reinterpret_cast<std::int32_t const*>(made)) >> 1;
+    return draw_next(c, made, u, select(u > Int(last[ready]), Int(1), Int(0)), f);
   }
 
  private:
   // By recursion: g++ keeps arrays of registers in memory.
-  FRUGAL_GENERIC template <class Chunk, class I, class F, class... Before>
-  FRUGAL_FN I draw_next(Chunk c, std::uint32_t const* made, I u, I rest, F& f, Before... before) const {
+  FRUGAL_GENERIC template <class Chunk, class Int, class F, class... Before>
+  FRUGAL_FN Int draw_next(Chunk c, std::uint32_t const* made, Int u, Int rest, F& f, Before... before) const {
     constexpr int d = int(sizeof...(Before));
     if constexpr (d < ready) {
-      const I w = c.template load_as<I>(reinterpret_cast<std::int32_t const*>(made) + (1 + d / 2) * rows);
-      const I h = d % 2 == 0 ? w & I(0xffff) : w >> 16;
-      const I at = select(u > I(last[d]), h >> (16 - bits), I(0x10000 + d));
-      ((rest = select(at == before, I(1), rest)), ...);
-      f(d, at, h & I(1));
+      const Int w = c.template load_as<Int>(reinterpret_cast<std::int32_t const*>(made) + (1 + d / 2) * rows);
+      const Int h = d % 2 == 0 ? w & Int(0xffff) : w >> 16;
+      const Int at = select(u > Int(last[d]), h >> (16 - bits), Int(0x10000 + d));
+      ((rest = select(at == before, Int(1), rest)), ...);
+      f(d, at, h & Int(1));
       return draw_next(c, made, u, rest, f, before..., at);
     } else {
       return rest;

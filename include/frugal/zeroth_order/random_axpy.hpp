@@ -130,8 +130,8 @@ struct piled_walk {
   auto contiguous() const { return w.contiguous(); }
   template <class Chunk>
   FRUGAL_CPU void operator()(Chunk c) const {
-    using I = typename Chunk::value::integer;
-    const I bits = c.template load_as<I>(pile + w.shift);
+    using Int = typename Chunk::value::integer;
+    const Int bits = c.template load_as<Int>(pile + w.shift);
     auto u = lookup(low, bits);
     if (!w.first) u = c.load(w.sum) + u;
     w.finish(c, u + lookup(high, bits >> 4));
