@@ -3,6 +3,12 @@
 
 set(FRUGAL_WARNINGS -Wall -Wextra -Wshadow -Werror)
 
+# Every compilation leaves beside its object what it took: tests/budgets/ reads that.
+set(FRUGAL_METER "${PROJECT_SOURCE_DIR}/tests/budgets/build_meter.sh")
+if(FRUGAL_BUILD_TESTS AND FRUGAL_SOURCE_CHECKS)
+  set_property(GLOBAL PROPERTY RULE_LAUNCH_COMPILE "sh ${FRUGAL_METER} <OBJECT>")
+endif()
+
 # frugal_add_executable(NAME SOURCE... [LIBS ...])
 # A program that uses the library, with strict warnings.
 function(frugal_add_executable name)
@@ -52,6 +58,12 @@ function(frugal_add_syntax_check target compiler)
     endforeach()
   endforeach()
   get_filename_component(compiler_name "${compiler}" NAME)
+  set(check -Wall -Wextra -Werror -fsyntax-only)
+  if(compiler_name STREQUAL "nvcc")  # it can be asked for no less than both its passes, without the host's compiler
+    file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${target}")
+    set(check -Werror=all-warnings -arch=sm_90 -cuda -o "${CMAKE_CURRENT_BINARY_DIR}/${target}/host.ii")
+    list(TRANSFORM flags REPLACE "^-isystem" "-isystem=")
+  endif()
   set(stamps)
   foreach(source IN LISTS arg_UNPARSED_ARGUMENTS)
     string(REPLACE "${PROJECT_BINARY_DIR}/" "" name "${source}")
@@ -60,8 +72,8 @@ function(frugal_add_syntax_check target compiler)
     set(stamp "${CMAKE_CURRENT_BINARY_DIR}/${target}/${stamp}.ok")
     add_custom_command(
       OUTPUT "${stamp}"
-      COMMAND "${compiler}" -std=c++20 -Wall -Wextra -Werror ${flags} -fsyntax-only -MD -MF "${stamp}.d" -MT "${stamp}"
-              "${source}"
+      COMMAND sh "${FRUGAL_METER}" "${stamp}" "${compiler}" -std=c++20 ${check} ${flags}
+              -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS "${source}"
       DEPFILE "${stamp}.d"
