@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support/backends.hpp"
+#include "toy_backend.hpp"
 
 namespace {
 using namespace frugal_test;
@@ -15,7 +16,16 @@ using frugal::index_t;
 static_assert(frugal::team_backend<frugal::serial_backend>);
 static_assert(frugal::team_backend<frugal::tbb_backend>);
 static_assert(frugal::team_backend<frugal::emulated_backend>);
+static_assert(frugal::team_backend<toy::toy_backend>);
 static_assert(!frugal::memory_backend<int>);
+
+// A backend of one's own is tested by a line here.
+template <class F>
+auto everywhere(F const& run) {
+  const auto expected = same_on_every_backend(run);
+  EXPECT_TRUE(same_bits(expected, run(toy::toy_backend(3)))) << "toy";
+  return expected;
+}
 
 constexpr index_t sizes[] = {0, 1, 3, 4, 15, 16, 17, 255, 256, 257, 4095, 4097, 16384, 16385, 100003};
 
@@ -90,7 +100,7 @@ struct write_once {
 };
 
 TEST(conformance, copies_and_fills) {
-  same_on_every_backend([](auto b) {
+  everywhere([](auto b) {
     const auto host = numbers(1003, 1);
     there<float, decltype(b)> x(b, host), y(b, std::vector<float>(1003));
     b.copy(y.all().data(), x.all().data(), 1003 * sizeof(float));
@@ -114,7 +124,7 @@ TEST(conformance, loops_reach_every_slot_once) {
       const auto start = numbers(n, 7);
       std::vector<float> expected = start;
       for (float& x : expected) x = 2 * x + 1;
-      const auto got = same_on_every_backend([&](auto b) {
+      const auto got = everywhere([&](auto b) {
         there<float, decltype(b)> x(b, start, offset);
         b.for_each(frugal::one_segment(n), twice_plus_one<float>{x.all().data()});
         return x.get();
@@ -124,7 +134,7 @@ TEST(conformance, loops_reach_every_slot_once) {
 }
 
 TEST(conformance, loops_compute_in_double_too) {
-  const auto got = same_on_every_backend([&](auto b) {
+  const auto got = everywhere([&](auto b) {
     there<double, decltype(b)> x(b, numbers<double>(1003, 7));
     b.for_each(frugal::one_segment(1003), twice_plus_one<double>{x.all().data()});
     return x.get();
@@ -134,7 +144,7 @@ TEST(conformance, loops_compute_in_double_too) {
 
 TEST(conformance, an_inactive_loop_does_nothing) {
   const auto start = numbers(1000, 3);
-  EXPECT_TRUE(same_bits(start, same_on_every_backend([&](auto b) {
+  EXPECT_TRUE(same_bits(start, everywhere([&](auto b) {
                           there<float, decltype(b)> x(b, start);
                           b.for_each(frugal::one_segment(1000), twice_plus_one<float>{x.all().data(), false});
                           return x.get();
@@ -151,7 +161,7 @@ TEST(conformance, a_list_of_segments_is_one_loop) {
   std::vector<float> expected = start;
   for (frugal::segment const& s : segments)
     for (index_t i = s.slot; i < s.slot + s.size; ++i) expected[std::size_t(i)] = 2 * expected[std::size_t(i)] + 1;
-  const auto got = same_on_every_backend([&](auto b) {
+  const auto got = everywhere([&](auto b) {
     there<float, decltype(b)> x(b, start);
     const frugal::buffer<frugal::segment, decltype(b)> table(b, segments);
     const frugal::buffer<std::int32_t, decltype(b)> tiles(b, of_tile);
@@ -163,7 +173,7 @@ TEST(conformance, a_list_of_segments_is_one_loop) {
 
 TEST(conformance, every_team_runs_once) {
   for (index_t n : {0, 1, 7, 1000})
-    for (float visits : same_on_every_backend([&](auto b) {
+    for (float visits : everywhere([&](auto b) {
            there<float, decltype(b)> x(b, std::vector<float>(std::size_t(n)));
            b.for_teams(count_teams{n, x.all().data()});
            return x.get();
@@ -172,7 +182,7 @@ TEST(conformance, every_team_runs_once) {
 }
 
 TEST(conformance, full_chunks_are_aligned) {
-  same_on_every_backend([](auto b) {
+  everywhere([](auto b) {
     for (index_t offset : {0, 1, 2, 3, 4, 8, 15}) {
       const there<float, decltype(b)> x(b, std::vector<float>(20000), offset);
       std::atomic<long> wide{0}, wrong{0};
@@ -185,7 +195,7 @@ TEST(conformance, full_chunks_are_aligned) {
 }
 
 TEST(conformance, scratch_belongs_to_a_team) {
-  const auto strange = same_on_every_backend([](auto b) {
+  const auto strange = everywhere([](auto b) {
     there<float, decltype(b)> x(b, std::vector<float>(100));
     b.for_teams(own_scratch{x.all().data()});
     return x.get();
@@ -194,7 +204,7 @@ TEST(conformance, scratch_belongs_to_a_team) {
 }
 
 TEST(conformance, a_single_functor_runs_once) {
-  EXPECT_EQ(same_on_every_backend([](auto b) {
+  EXPECT_EQ(everywhere([](auto b) {
               there<float, decltype(b)> x(b, std::vector<float>{5});
               b.run(write_once{x.all().data()});
               return x.get();

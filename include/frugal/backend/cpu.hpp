@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file What the CPU backends share: host memory, loops over packs, and the team of one lane.
+/// @file What the CPU backends share: loops over packs, and the team of one lane.
 #pragma once
 #include <cstring>
-#include <new>
 
 #include "../core/element.hpp"
 #include "../core/pack.hpp"
-#include "../core/view.hpp"
 #include "../core/work.hpp"
 #include "cpu_bits.hpp"
 #include "cpu_codes.hpp"
@@ -16,20 +14,6 @@
 namespace frugal {
 inline namespace v0 {
 namespace detail {
-
-/// Host memory, aligned to a cache line: an access that straddles two lines costs up to a fifth of the bandwidth.
-struct host_memory {
-  using space = host_space;
-  /// States are laid so that they reach a line's boundary where the parameters do: then one peel aligns every access.
-  static constexpr std::size_t line_bytes = 64;
-  void* allocate(std::size_t bytes) const { return ::operator new(bytes, std::align_val_t(64)); }
-  void deallocate(void* p, std::size_t) const noexcept { ::operator delete(p, std::align_val_t(64)); }
-  void copy_in(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
-  void copy_out(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
-  void copy(void* to, void const* from, std::size_t bytes) const { std::memmove(to, from, bytes); }
-  void fill(void* p, std::uint8_t byte, std::size_t bytes) const { std::memset(p, byte, bytes); }
-  void sync() const {}
-};
 
 /// How many elements lie before the next boundary of `width` elements; none, if there is no pointer.
 template <class T>

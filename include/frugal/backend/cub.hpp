@@ -41,7 +41,7 @@ struct cub_library {
 
  private:
   static void check(cudaError_t e, char const* call) {
-    if (e != cudaSuccess) throw device_error(vendor::name, call, int(e), cudaGetErrorString(e));
+    if (e != cudaSuccess) FRUGAL_THROW(device_error(vendor::name, call, int(e), cudaGetErrorString(e)));
   }
 };
 

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file The emulated backend.
 #pragma once
+#include "../core/macros.hpp"
+
+#if !FRUGAL_EXCEPTIONS
+#error \
+    "frugal: a fault that it finds is an exception, and frugal/backend/emulated.hpp needs exceptions: compile this file without -fno-exceptions"
+#endif
+
 #include "gpu.hpp"
 #include "vendor/emulated.hpp"
 

@@ -44,7 +44,7 @@ struct rocprim_library {
 
  private:
   static void check(hipError_t e, char const* call) {
-    if (e != hipSuccess) throw device_error(vendor::name, call, int(e), hipGetErrorString(e));
+    if (e != hipSuccess) FRUGAL_THROW(device_error(vendor::name, call, int(e), hipGetErrorString(e)));
   }
 };
 

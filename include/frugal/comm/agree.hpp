@@ -24,8 +24,8 @@ void agree(communicator<Transport>& world, std::string const& method, std::vecto
       const std::int64_t first = all[k], other = all[std::size_t(r) * facts.size() + k];
       const auto shown = [&](std::int64_t x) { return facts[k].is_count ? text(x) : text("hash ", std::uint64_t(x)); };
       if (first != other)
-        throw comm_error(text("frugal: ", method, ": the ranks disagree about ", facts[k].what, ": rank 0 has ",
-                              shown(first), ", rank ", r, " has ", shown(other)));
+        FRUGAL_THROW(comm_error(text("frugal: ", method, ": the ranks disagree about ", facts[k].what, ": rank 0 has ",
+                                     shown(first), ", rank ", r, " has ", shown(other))));
     }
 }
 

@@ -336,11 +336,8 @@ class communicator {
     call->result = std::move(result);
     // The state outlives its calls: its destructor finishes them first.
     call->task = s_->transport.start([s = s_.get(), c = call.get(), keep = call, f = std::move(f)] {
-      try {
-        f(*s, c->result);
-      } catch (...) {
-        c->error = std::current_exception();
-      }
+      FRUGAL_TRY { f(*s, c->result); }
+      FRUGAL_CATCH_ALL { c->error = std::current_exception(); }
     });
     return {s_, std::move(call)};
   }

@@ -2,6 +2,13 @@
 /// @file `loopback_comm`: n ranks in one process, deterministic, with a virtual clock. For tests, simulations of slow
 /// or failing networks, and everything that should be right before it runs on a cluster.
 #pragma once
+#include "../core/macros.hpp"
+
+#if !FRUGAL_EXCEPTIONS
+#error \
+    "frugal: a failing rank is an exception, and frugal/comm/loopback.hpp needs exceptions: compile this file without -fno-exceptions"
+#endif
+
 #include "communicator.hpp"
 #include "loopback_world.hpp"
 

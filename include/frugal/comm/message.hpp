@@ -113,9 +113,9 @@ struct incoming {
                       got.number == want.number && got.root == want.root && got.count == want.count &&
                       got.bytes == want.bytes;
     if (!same) [[unlikely]]
-      throw comm_error("frugal: the ranks disagree: rank " + std::to_string(me) + " expected " + expected.text() +
-                       ", got " + (got.magic == want.magic ? got.text() : "a foreign message") + " from rank " +
-                       std::to_string(peer));
+      FRUGAL_THROW(comm_error(
+          "frugal: the ranks disagree: rank " + std::to_string(me) + " expected " + expected.text() + ", got " +
+          (got.magic == want.magic ? got.text() : "a foreign message") + " from rank " + std::to_string(peer)));
     if (!any_size) return data;
     any_size->resize(std::size_t(got.bytes));
     return any_size->data();

@@ -2,6 +2,13 @@
 /// @file `mpi_comm`: the communicator over MPI, and what begins and ends a program of MPI ranks. No other header of the
 /// library needs MPI.
 #pragma once
+#include "../core/macros.hpp"
+
+#if !FRUGAL_EXCEPTIONS
+#error \
+    "frugal: a failing rank is an exception, and frugal/comm/mpi.hpp needs exceptions: compile this file without -fno-exceptions"
+#endif
+
 #include "mpi_transport.hpp"
 
 namespace frugal {

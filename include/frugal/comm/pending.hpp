@@ -58,9 +58,8 @@ class pending {
  private:
   void drop() noexcept {
     if (!call_ || std::uncaught_exceptions() > 0) return;
-    try {
-      state_->transport.wait(call_->task);
-    } catch (...) {  // the run is over, and whoever ends it tells why
+    FRUGAL_TRY { state_->transport.wait(call_->task); }
+    FRUGAL_CATCH_ALL {  // the run is over, and whoever ends it tells why
     }
     call_ = nullptr;
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Errors. Host code throws; device code never does.
+/// @file Errors. Host code throws (or aborts, where exceptions are off: docs/contracts.md); device code never does.
 #pragma once
 #include <concepts>
 #include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -32,6 +33,13 @@ class device_error : public std::runtime_error {
 };
 
 namespace detail {
+/// What FRUGAL_THROW is without exceptions.
+[[noreturn, gnu::cold]] inline void die(char const* text) {
+  std::fputs(text, stderr);
+  std::fputc('\n', stderr);
+  std::abort();
+}
+
 inline std::string text(std::string s) { return s; }
 inline std::string text(char const* s) { return s; }
 template <std::integral Int>
@@ -56,7 +64,7 @@ std::string text(A const& a, B const& b, More const&... more) {
 /// Throws invalid_argument with what it is about, what was expected and what was got.
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse(std::string const& what, std::string const& expected,
                                                           std::string const& got) {
-  throw invalid_argument("frugal: " + what + ": expected " + expected + ", got " + got);
+  FRUGAL_THROW(invalid_argument("frugal: " + what + ": expected " + expected + ", got " + got));
 }
 
 /// The one check of arguments: what it is about, what was expected, what was got. Texts are made when it fails only;

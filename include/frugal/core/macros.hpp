@@ -35,6 +35,21 @@
 #define FRUGAL_GENERIC
 #endif
 
+// With -fno-exceptions an error prints its text and aborts; what would be done on the way out of a scope is left out.
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
+#define FRUGAL_EXCEPTIONS 1
+#define FRUGAL_THROW(...) throw __VA_ARGS__
+#define FRUGAL_TRY try
+#define FRUGAL_CATCH_ALL catch (...)
+#define FRUGAL_RETHROW throw
+#else
+#define FRUGAL_EXCEPTIONS 0
+#define FRUGAL_THROW(...) ::frugal::detail::die((__VA_ARGS__).what())
+#define FRUGAL_TRY if constexpr (true)
+#define FRUGAL_CATCH_ALL else
+#define FRUGAL_RETHROW static_assert(true)
+#endif
+
 #if defined(__CUDA_ARCH__) || defined(__clang__)
 #define FRUGAL_UNROLL _Pragma("unroll")
 #elif defined(__CUDACC__)  // nvcc's own front end, host pass

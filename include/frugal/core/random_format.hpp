@@ -50,11 +50,11 @@ inline void check_random_sample(std::vector<std::uint32_t> const& sample, char c
     for (index_t i = from; i < to; i += 2)
       sum.add(sample[std::size_t(i)] | std::uint64_t(sample[std::size_t(i + 1)]) << 32);
     if (sum.value() != expected)
-      throw random_format_error(
+      FRUGAL_THROW(random_format_error(
           text("frugal: the ", what, " of backend '", backend,
                "' are not those of the random format, which every other machine has: not compiled for IEEE arithmetic "
                "(-ffast-math, -funsafe-math-optimizations, -fassociative-math, -mrecip, -mfpmath=387), or the rounding "
-               "mode is not to nearest (fesetround, MXCSR)"));
+               "mode is not to nearest (fesetround, MXCSR)")));
   };
   check("random words", 0, 12, 0x4527e6c897fa5208u);
   check("normal numbers at the edges", random_sample::pairs_at, random_sample::pairs_at + 1250, 0xacb1ffdec5572850u);

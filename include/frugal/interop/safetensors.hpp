@@ -7,6 +7,12 @@
 ///     run.save("run.safetensors");   // all of it, or the old file stays
 ///     run.load("run.safetensors");   // all of it, or nothing changes
 #pragma once
+#include "../core/macros.hpp"
+
+#if !FRUGAL_EXCEPTIONS
+#error "frugal: a damaged file is an exception, and frugal/interop/safetensors.hpp needs exceptions: compile this file without -fno-exceptions"
+#endif
+
 #include "../core/model_view.hpp"
 #include "file.hpp"
 #include "stored_object.hpp"

@@ -227,16 +227,17 @@ class mezo {
     const parameters from = copies ? parameters(copy_.view()) : x;
     double minus;
     int at = 0;
-    try {
+    FRUGAL_TRY {
       shift_to(from, x, i, at = 1);
       plus = f();
       shift_to(from, x, i, copies ? -1 : -2);
       at = -1;
       minus = f();
-    } catch (...) {  // of the loss
+    }
+    FRUGAL_CATCH_ALL {  // of the loss
       if constexpr (copies) put_back(x);
       else shift(x, i, -at);
-      throw;
+      FRUGAL_RETHROW;
     }
     if constexpr (!copies) shift(x, i, 1);
     return (plus - minus) / (2 * config_.epsilon);

@@ -19,7 +19,7 @@ struct cuda_vendor {
   static void require_device() {
     int devices = 0;
     check(cudaGetDeviceCount(&devices), "cudaGetDeviceCount");
-    if (devices < 1) throw device_error(name, "cudaGetDeviceCount", int(cudaErrorNoDevice), "no device");
+    if (devices < 1) FRUGAL_THROW(device_error(name, "cudaGetDeviceCount", int(cudaErrorNoDevice), "no device"));
   }
   static int device() {
     int d = 0;
@@ -54,7 +54,7 @@ struct cuda_vendor {
 
  private:
   static void check(cudaError_t e, char const* call) {
-    if (e != cudaSuccess) throw device_error(name, call, int(e), cudaGetErrorString(e));
+    if (e != cudaSuccess) FRUGAL_THROW(device_error(name, call, int(e), cudaGetErrorString(e)));
   }
 };
 

@@ -19,7 +19,7 @@ struct hip_vendor {
   static void require_device() {
     int devices = 0;
     check(hipGetDeviceCount(&devices), "hipGetDeviceCount");
-    if (devices < 1) throw device_error(name, "hipGetDeviceCount", int(hipErrorNoDevice), "no device");
+    if (devices < 1) FRUGAL_THROW(device_error(name, "hipGetDeviceCount", int(hipErrorNoDevice), "no device"));
   }
   static int device() {
     int d = 0;
@@ -54,7 +54,7 @@ struct hip_vendor {
 
  private:
   static void check(hipError_t e, char const* call) {
-    if (e != hipSuccess) throw device_error(name, call, int(e), hipGetErrorString(e));
+    if (e != hipSuccess) FRUGAL_THROW(device_error(name, call, int(e), hipGetErrorString(e)));
   }
 };
 
