@@ -27,7 +27,7 @@ enum class scale_match {
 };
 
 struct roast_config {
-  double compression = 0;           ///< n / m >= 1, m rounded down, at least one; 0: 8, unless there are slots
+  double compression = 0;           ///< n / m >= 1, m rounded down, at least one; 0: there are slots
   index_t slots = 0;                ///< m itself, 1 to 2^32; 0: from the compression
   std::uint64_t seed = 0;           ///< of the map, the signs and the first z
   double spread = 0.05;             ///< the first z is uniform in (-spread, spread); > 0
