@@ -132,19 +132,20 @@ struct solve_block {
     for (index_t e = team.lane(); e < width * width; e += team.lanes())
       block[e / width * P + e % width] = at[e / width * ld + e % width];
     team.sync();
-    const index_t j0 = team.rank() * some, n = cols - j0 < some ? cols - j0 : some, w = width, step = ld_b;
+    const index_t j0 = team.rank() * some, n = cols - j0 < some ? cols - j0 : some, step = ld_b;
+    constexpr int rows = int(P);
+    const int w = int(width);
     T* to = b + first * ld_b + j0;
     const bool back = flipped;
     for_block<T>(team, 1, n, [=](index_t, auto c) {
-      using V = typename decltype(c)::value;
-      for (index_t s = 0; s < w; ++s) {
-        const index_t i = back ? w - 1 - s : s;
-        V x = c.load(to + i * step);
-        for (index_t r = 0; r < s; ++r) {
-          const index_t k = back ? w - 1 - r : r;
-          x = x - V(block[back ? k * P + i : i * P + k]) * c.load(to + k * step);
+      for (int s = 0; s < w; ++s) {
+        const int i = back ? w - 1 - s : s;
+        auto x = c.load(to + i * step);
+        for (int r = 0; r < s; ++r) {
+          const int k = back ? w - 1 - r : r;
+          x = subtract_product(x, block[back ? k * rows + i : i * rows + k], c.load(to + k * step));
         }
-        c.store(to + i * step, x / V(block[i * P + i]));
+        c.store(to + i * step, quotient_of(x, block[i * rows + i]));
       }
     });
   }

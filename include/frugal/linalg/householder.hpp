@@ -69,19 +69,12 @@ struct qr_panel_step {
       T *x = a + j, *row = a + j * ld + j;
       for_block<T>(team, qr_slots, right, [=](index_t s, auto c) {
         using V = typename decltype(c)::value;
-        V sum(T(0));
-        for (index_t i = j + 1 + s; i < end; i += qr_slots) sum = sum + V(x[i * ld]) * c.load(x + i * ld);
+        auto sum = spread<V>(T(0));
+        for (index_t i = j + 1 + s; i < end; i += qr_slots) sum = add_product(sum, x[i * ld], c.load(x + i * ld));
         c.store(part + s * qr_panel, sum);
       });
       team.sync();
-      for_block<T>(team, 1, right, [=](index_t, auto c) {
-        using V = typename decltype(c)::value;
-        V s[qr_slots];
-        FRUGAL_UNROLL for (index_t q = 0; q < qr_slots; ++q) s[q] = c.load(part + q * qr_panel);
-        FRUGAL_UNROLL for (index_t h = qr_slots / 2; h > 0; h /= 2) FRUGAL_UNROLL for (index_t q = 0; q < h; ++q) s[q] =
-            s[q] + s[q + h];
-        c.store(along, s[0]);
-      });
+      for_block<T>(team, 1, right, [=](index_t, auto c) { c.store(along, halving_rows<qr_slots>(c, part, qr_panel)); });
       team.sync();
       // The reflector I - t u u^T, u = (1, inverse x); where nothing is below the diagonal it is the identity.
       const one head(*row), square(along[0]);
@@ -104,9 +97,8 @@ struct qr_panel_step {
       team.sync();
       T const* u = v + (j + 1) * ld + j;
       for_block<T>(team, end - j - 1, right - 1, [=](index_t i, auto c) {
-        using V = typename decltype(c)::value;
         T* to = row + (i + 1) * ld + 1;
-        c.store(to, c.load(to) - V(u[i * ld]) * c.load(along + 1));
+        c.store(to, subtract_product(c.load(to), u[i * ld], c.load(along + 1)));
       });
       team.sync();
     }

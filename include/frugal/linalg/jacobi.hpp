@@ -167,7 +167,7 @@ struct jacobi_round {
       for_block<T>(team, 1, n, [=](index_t, auto c) {
         using V = typename decltype(c)::value;
         V a = c.load(p), b = c.load(q);
-        rotate(a, b, V(s), V(u));
+        rotate(a, b, s, u);
         c.store(to_p, a);
         c.store(to_q, b);
       });
@@ -179,8 +179,8 @@ struct jacobi_round {
     const auto columns = [=](index_t, auto c) {
       using V = typename decltype(c)::value;
       V a = c.load(p), b = c.load(p + half), d = c.load(q), e = c.load(q + half);
-      rotate(a, d, V(s), V(u));
-      rotate(b, e, V(s), V(u));
+      rotate(a, d, s, u);
+      rotate(b, e, s, u);
       const V sj = c.load(sine), uj = c.load(tangent);
       rotate(a, b, sj, uj);
       rotate(d, e, sj, uj);
@@ -216,9 +216,9 @@ struct jacobi_round {
   }
 
  private:
-  FRUGAL_GENERIC template <class V>
-  FRUGAL_FN static void rotate(V& a, V& b, V s, V u) {
-    const V old = a;
+  FRUGAL_GENERIC template <class V, class X>
+  FRUGAL_FN static void rotate(V& a, V& b, X sine, X tangent_of_half) {
+    const V old = a, s(sine), u(tangent_of_half);
     a = a - s * (b + u * a);
     b = b + s * (old - u * b);
   }

@@ -41,6 +41,43 @@ concept walking_team = requires {
   typename a_constant<Team::lanes()>;
 };
 
+// What the bodies of for_block are made of: a lambda cannot tell nvcc, as these do, that on a CPU it is host code.
+FRUGAL_GENERIC template <class V, class T>
+FRUGAL_FN V spread(T x) {
+  return V(x);
+}
+FRUGAL_GENERIC template <class V, class X>
+FRUGAL_FN V product_of(X x, V y) {
+  return V(x) * y;
+}
+FRUGAL_GENERIC template <class V, class X>
+FRUGAL_FN V quotient_of(V x, X y) {
+  return x / V(y);
+}
+FRUGAL_GENERIC template <class V, class X>
+FRUGAL_FN V add_product(V sum, X x, V y) {
+  return sum + V(x) * y;
+}
+FRUGAL_GENERIC template <class V, class X>
+FRUGAL_FN V subtract_product(V sum, X x, V y) {
+  return sum - V(x) * y;
+}
+/// alpha sum + beta old; old is asked for by old() where beta is not 0.
+FRUGAL_GENERIC template <class V, class T, class Old>
+FRUGAL_FN V blend(T alpha, V sum, T beta, Old const& old) {
+  const V v = V(alpha) * sum;
+  return beta != T(0) ? add_product(v, beta, old()) : v;
+}
+/// The sum of N rows of p, `stride` apart: the first half takes in the second, until one is left.
+FRUGAL_GENERIC template <index_t N, class Chunk, class T>
+FRUGAL_FN auto halving_rows(Chunk c, T const* p, index_t stride) {
+  typename Chunk::value s[N];
+  FRUGAL_UNROLL for (index_t k = 0; k < N; ++k) s[k] = c.load(p + k * stride);
+  FRUGAL_UNROLL for (index_t h = N / 2; h > 0; h /= 2) FRUGAL_UNROLL for (index_t k = 0; k < h; ++k) s[k] =
+      s[k] + s[k + h];
+  return s[0];
+}
+
 /// f(i, chunk of columns) on all of rows x cols: one lane walks along rows, lanes of a GPU take neighbours.
 FRUGAL_GENERIC template <class T, class Team, class F>
 FRUGAL_FN void for_block(Team const& team, index_t rows, index_t cols, F const& f) {
@@ -62,7 +99,7 @@ FRUGAL_FN void for_block(Team const& team, index_t rows, index_t cols, F const& 
 /// Rows and packs of columns that one lane keeps in registers: what 16 or 32 of them hold.
 template <class V, bool Alone>
 struct register_block {
-  static constexpr int rows = Alone && sizeof(V) == 64 ? 8 : 4;
+  static constexpr int rows = Alone ? (sizeof(V) == 64 ? 8 : 4) : (sizeof(V) == 16 ? 4 : 2);
   static constexpr int packs = Alone ? 2 : 1;
 };
 
@@ -165,17 +202,15 @@ struct product_tiles {
       return for_block<T>(team, m, n, [=](index_t i, auto ch) {
         using V = typename decltype(ch)::value;
         T* to = c + (i0 + i) * ld + j0;
-        V v = nothing ? V(T(0)) : V(alpha) * ch.load(sum + i * cols);
-        if (beta != T(0)) v = v + V(beta) * ch.load(to);
-        ch.store(to, v);
+        const V s = nothing ? spread<V>(T(0)) : ch.load(sum + i * cols);
+        ch.store(to, blend(alpha, s, beta, [=] { return ch.load(to); }));
       });
     using one = lanes<T, 1>;
     for (unsigned e = team.lane(); e < unsigned(m * n); e += team.lanes()) {
       const index_t i = e / unsigned(n), j = e % unsigned(n);
       T* to = c + (i0 + i) * ld + j0 + j;
       if (j0 + j > i0 + i) continue;
-      one v = nothing ? one(T(0)) : one(alpha) * one(sum[i * cols + j]);
-      if (beta != T(0)) v = v + one(beta) * one(*to);
+      const one v = blend(alpha, one(nothing ? T(0) : sum[i * cols + j]), beta, [=] { return one(*to); });
       *to = v.v[0];
       c[(j0 + j) * ld + i0 + i] = v.v[0];
     }

@@ -39,13 +39,6 @@ struct vector_job {
   T alpha = T(1), beta = T(0);
 };
 
-template <class T, class V>
-FRUGAL_FN V scaled(T alpha, V sum, T beta, T const* y, index_t n) {
-  V v = V(alpha) * sum;
-  if (beta != T(0)) v = v + V(beta) * V::load(y, n);
-  return v;
-}
-
 /// Rows with x: a team some rows.
 template <class T>
 struct row_dots {
@@ -94,8 +87,10 @@ struct row_dots {
     }
     team.sync();
     using one = lanes<T, 1>;
-    for (index_t i = team.lane(); i < m; i += team.lanes())
-      job.y[i0 + i] = scaled(job.alpha, one(part[i * slots]), job.beta, job.y + i0 + i, 1).v[0];
+    for (index_t i = team.lane(); i < m; i += team.lanes()) {
+      T* y = job.y + i0 + i;
+      *y = blend(job.alpha, one(part[i * slots]), job.beta, [=] { return one(*y); }).v[0];
+    }
   }
 };
 
@@ -115,21 +110,14 @@ struct column_dots {
     T *part = team.template scratch<T>(), *y = job.y + j0;
     for_block<T>(team, slots, n, [=](index_t s, auto c) {
       using V = typename decltype(c)::value;
-      V sum(T(0));
-      for (index_t i = s; i < m; i += slots) sum = sum + V(x[i]) * c.load(a + i * ld);
+      auto sum = spread<V>(T(0));
+      for (index_t i = s; i < m; i += slots) sum = add_product(sum, x[i], c.load(a + i * ld));
       c.store(part + s * cols, sum);
     });
     team.sync();
     const T alpha = job.alpha, beta = job.beta;
     for_block<T>(team, 1, n, [=](index_t, auto c) {
-      using V = typename decltype(c)::value;
-      V s[slots];
-      FRUGAL_UNROLL for (index_t k = 0; k < slots; ++k) s[k] = c.load(part + k * cols);
-      FRUGAL_UNROLL for (index_t h = slots / 2; h > 0; h /= 2) FRUGAL_UNROLL for (index_t k = 0; k < h; ++k) s[k] =
-          s[k] + s[k + h];
-      V v = V(alpha) * s[0];
-      if (beta != T(0)) v = v + V(beta) * c.load(y);
-      c.store(y, v);
+      c.store(y, blend(alpha, halving_rows<slots>(c, part, cols), beta, [=] { return c.load(y); }));
     });
   }
 };
@@ -155,11 +143,8 @@ struct rank_one {
     T* pa = a + i0 * ld;
     const index_t step = ld;
     for_block<T>(team, m, cols, [=](index_t i, auto c) {
-      using V = typename decltype(c)::value;
       T* p = pa + i * step;
-      V v = V(al) * (V(px[i]) * c.load(py));
-      if (be != T(0)) v = v + V(be) * c.load(p);
-      c.store(p, v);
+      c.store(p, blend(al, product_of(px[i], c.load(py)), be, [=] { return c.load(p); }));
     });
   }
 };
