@@ -64,19 +64,19 @@ struct alignment {
   using scalar = float;
   struct bound {
     float const* x;
-    std::atomic<long>*wide, *wrong;
+    std::int64_t *wide, *wrong;
     bool active = true;
     float const* contiguous() const { return x; }
     bool aligned(int width) const { return frugal::detail::multiple_of(x, width); }
     template <class V, bool Full>
     void operator()(frugal::chunk<V, Full> c) const {
       if (!Full || V::width == 1) return;
-      ++*wide;
-      *wrong += !frugal::detail::multiple_of(x + c.at, V::width);
+      std::atomic_ref(*wide).fetch_add(1);
+      std::atomic_ref(*wrong).fetch_add(!frugal::detail::multiple_of(x + c.at, V::width));
     }
   };
   float const* x;
-  std::atomic<long>*wide, *wrong;
+  std::int64_t *wide, *wrong;
   bound bind(frugal::segment const& s) const { return {x + s.slot, wide, wrong}; }
 };
 // Each team fills its scratch, lets others run, and looks whether it is still its own.
@@ -185,8 +185,9 @@ TEST(conformance, full_chunks_are_aligned) {
   everywhere([](auto b) {
     for (index_t offset : {0, 1, 2, 3, 4, 8, 15}) {
       const there<float, decltype(b)> x(b, std::vector<float>(20000), offset);
-      std::atomic<long> wide{0}, wrong{0};
-      b.for_each(frugal::one_segment(20000), alignment{x.all().data(), &wide, &wrong});
+      const there<std::int64_t, decltype(b)> counts(b, {0, 0});
+      b.for_each(frugal::one_segment(20000), alignment{x.all().data(), counts.all().data(), counts.all().data() + 1});
+      const auto wide = counts.get()[0], wrong = counts.get()[1];
       EXPECT_EQ(wrong, 0) << offset;
       EXPECT_TRUE(wide > 1000 || (b.line_bytes == 0 && offset % 4 != 0)) << offset;
     }

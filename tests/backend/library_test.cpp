@@ -31,7 +31,7 @@ struct standard_library {
   using stream = frugal::emulated_stream;
 
   // As libraries do: smaller calls may want more, and what is wanted is used.
-  static bool asked(void* room, std::size_t& bytes, index_t n) {
+  static bool asked(void* room, std::size_t& bytes, index_t n, stream const& s) {
     const std::size_t wanted = std::size_t(n < 1000 ? 8 * n : n / 100);
     if (!room) {
       bytes = wanted;
@@ -39,55 +39,56 @@ struct standard_library {
     }
     ++calls;
     EXPECT_EQ(wanted, bytes);
-    const frugal::detail::emulated_memory::open open;
-    std::memset(room, 0x55, wanted);
+    vendor::enqueue(s, [=] { std::memset(room, 0x55, wanted); });
     return false;
   }
   template <class U>
-  static void exclusive_sum(void* room, std::size_t& bytes, U const* in, U* out, index_t n, stream) {
+  static void exclusive_sum(void* room, std::size_t& bytes, U const* in, U* out, index_t n, stream const& s) {
     static_assert(std::is_unsigned_v<U>);
-    if (asked(room, bytes, n)) return;
-    const frugal::detail::emulated_memory::open open;
-    std::exclusive_scan(in, in + n, out, U(0));
+    if (asked(room, bytes, n, s)) return;
+    vendor::enqueue(s, [=] { std::exclusive_scan(in, in + n, out, U(0)); });
   }
   template <class In, class Out>
   static void select(void* room, std::size_t& bytes, In in, std::uint8_t const* flags, Out out, u32* count, index_t n,
-                     stream) {
-    if (asked(room, bytes, n)) return;
-    const frugal::detail::emulated_memory::open open;
-    *count = 0;
-    for (index_t i = 0; i < n; ++i)
-      if (flags[i]) out[index_t((*count)++)] = in[i];
+                     stream const& s) {
+    if (asked(room, bytes, n, s)) return;
+    vendor::enqueue(s, [=]() mutable {
+      *count = 0;
+      for (index_t i = 0; i < n; ++i)
+        if (flags[i]) out[index_t((*count)++)] = in[i];
+    });
   }
-  static void sort(void* room, std::size_t& bytes, frugal::library_pairs& p, index_t n, stream) {
+  static void sort(void* room, std::size_t& bytes, frugal::library_pairs& p, index_t n, stream const& s) {
     EXPECT_TRUE(n == 0 || (p.key && p.value && p.other_key && p.other_value));
-    if (asked(room, bytes, n)) return;
-    const frugal::detail::emulated_memory::open open;
-    std::vector<u32> order(std::size_t(n), 0);
-    std::iota(order.begin(), order.end(), 0u);
-    std::stable_sort(order.begin(), order.end(), [&](u32 a, u32 b) { return p.key[a] < p.key[b]; });
-    for (index_t i = 0; i < n; ++i) {
-      p.other_key[i] = p.key[order[std::size_t(i)]];
-      p.other_value[i] = p.value[order[std::size_t(i)]];
-    }
-    if (n % 2 == 0) {  // back to where they were; else they stay in the other memory
-      std::copy(p.other_key, p.other_key + n, p.key);
-      std::copy(p.other_value, p.other_value + n, p.value);
-      std::fill(p.other_key, p.other_key + n, 9u);
-      std::fill(p.other_value, p.other_value + n, 9u);
-    } else {
-      std::fill(p.key, p.key + n, 9u);
-      std::fill(p.value, p.value + n, 9u);
-      std::swap(p.key, p.other_key);
-      std::swap(p.value, p.other_value);
-    }
+    if (asked(room, bytes, n, s)) return;
+    const bool back = n % 2 == 0;  // to where they were; else they stay in the other memory
+    vendor::enqueue(s, [=] {
+      std::vector<u32> order(std::size_t(n), 0);
+      std::iota(order.begin(), order.end(), 0u);
+      std::stable_sort(order.begin(), order.end(), [&](u32 i, u32 j) { return p.key[i] < p.key[j]; });
+      for (index_t i = 0; i < n; ++i) {
+        p.other_key[i] = p.key[order[std::size_t(i)]];
+        p.other_value[i] = p.value[order[std::size_t(i)]];
+      }
+      if (back) {
+        std::copy(p.other_key, p.other_key + n, p.key);
+        std::copy(p.other_value, p.other_value + n, p.value);
+      }
+      std::fill_n(back ? p.other_key : p.key, n, 9u);
+      std::fill_n(back ? p.other_value : p.value, n, 9u);
+    });
+    if (back) return;
+    std::swap(p.key, p.other_key);
+    std::swap(p.value, p.other_value);
   }
-  static void count(void* room, std::size_t& bytes, u32 const* keys, u32* counts, index_t bins, index_t n, stream) {
-    if (asked(room, bytes, n)) return;
-    const frugal::detail::emulated_memory::open open;
-    std::fill(counts, counts + bins, 0u);
-    for (index_t i = 0; i < n; ++i)
-      if (index_t(keys[i]) < bins) ++counts[keys[i]];
+  static void count(void* room, std::size_t& bytes, u32 const* keys, u32* counts, index_t bins, index_t n,
+                    stream const& s) {
+    if (asked(room, bytes, n, s)) return;
+    vendor::enqueue(s, [=] {
+      std::fill(counts, counts + bins, 0u);
+      for (index_t i = 0; i < n; ++i)
+        if (index_t(keys[i]) < bins) ++counts[keys[i]];
+    });
   }
 };
 using backend = frugal::library_backend<standard_library>;

@@ -44,8 +44,8 @@ struct gpu_team {
   FRUGAL_GENERIC FRUGAL_FN index_t rank() const { return c.block(); }
   FRUGAL_GENERIC FRUGAL_FN unsigned lane() const { return c.lane(); }
   FRUGAL_GENERIC FRUGAL_FN unsigned lanes() const { return c.lanes(); }
-  /// Every lane of the team comes here before one goes on.
-  FRUGAL_GENERIC FRUGAL_FN void sync() const { c.sync(); }
+  /// Every lane of the team comes here before one goes on; `line` tells one barrier from another where that is checked.
+  FRUGAL_GENERIC FRUGAL_FN void sync(int line = __builtin_LINE()) const { c.sync(line); }
   /// One more, whatever other lanes add at the same time.
   FRUGAL_GENERIC FRUGAL_FN void count(std::uint32_t* p) const { c.count(p); }
   /// The first n of the bins, but negative ones.
@@ -131,7 +131,7 @@ struct gpu_team {
   /// The largest finite magnitude of a block; every lane gets it. Magnitudes compare as integers.
   FRUGAL_GENERIC FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {
     constexpr int slots = int(blockwise8::block / 4);
-    c.sync();
+    sync();
     for (int s = int(c.lane()); s < slots; s += int(c.lanes())) {
       std::int32_t top = 0;
       for (int k = 4 * s; k < 4 * s + 4; ++k) {
@@ -141,10 +141,10 @@ struct gpu_team {
       slot[s] = top;
     }
     for (int h = slots / 2; h > 0; h /= 2) {
-      c.sync();
+      sync();
       for (int s = int(c.lane()); s < h; s += int(c.lanes())) slot[s] = slot[s] > slot[s + h] ? slot[s] : slot[s + h];
     }
-    c.sync();
+    sync();
     return bit_cast<float>(slot[0]);
   }
   /// The canonical sum of f over n slots from `from` on; every lane gets it.
@@ -159,10 +159,10 @@ struct gpu_team {
       slot[s] = a.v[0];
     }
     for (int h = slots / 2; h > 0; h /= 2) {
-      c.sync();
+      sync();
       for (int s = int(c.lane()); s < h; s += int(c.lanes())) slot[s] = slot[s] + slot[s + h];
     }
-    c.sync();
+    sync();
     return slot[0];
   }
 };
@@ -259,6 +259,8 @@ class gpu_backend {
  private:
   template <class Kernel>
   void launch(Kernel const& k) const {
+    static_assert(std::is_trivially_copyable_v<Kernel>,
+                  "frugal: what a kernel is given is copied to the device as bytes");
     const index_t blocks = k.blocks();
     require(blocks <= 0x7fffffff, "the size of a launch", "at most 2^31 - 1 blocks", blocks);
     if (blocks > 0) Vendor::launch(unsigned(blocks), stream_, k);

@@ -12,13 +12,13 @@ struct device_context {
   FRUGAL_FN index_t block() const { return blockIdx.x; }
   FRUGAL_FN unsigned lane() const { return threadIdx.x; }
   FRUGAL_FN unsigned lanes() const { return blockDim.x; }
-  FRUGAL_FN void sync() const { __syncthreads(); }
+  FRUGAL_FN void sync(int) const { __syncthreads(); }
   FRUGAL_FN void count(std::uint32_t* p) const { atomicAdd(p, 1u); }
 #else  // the host pass only reads the declarations
   FRUGAL_FN index_t block() const { return 0; }
   FRUGAL_FN unsigned lane() const { return 0; }
   FRUGAL_FN unsigned lanes() const { return 1; }
-  FRUGAL_FN void sync() const {}
+  FRUGAL_FN void sync(int) const {}
   FRUGAL_FN void count(std::uint32_t*) const {}
 #endif
 };
