@@ -1,4 +1,4 @@
-// expect: bf16 states are for float and bf16 parameters
+// expect: bf16 states are for float, bf16 and half parameters
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/backend/serial.hpp>
 #include <frugal/optim/adam.hpp>

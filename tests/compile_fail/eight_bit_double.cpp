@@ -1,4 +1,4 @@
-// expect: 8-bit states are for float and bf16 parameters
+// expect: 8-bit states are for float, bf16 and half parameters
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/backend/serial.hpp>
 #include <frugal/optim/adamw.hpp>

@@ -1,4 +1,4 @@
-// expect: parameters are float, double or bf16
+// expect: parameters are float, double, bf16 or half
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/backend/serial.hpp>
 #include <frugal/optim/lion.hpp>

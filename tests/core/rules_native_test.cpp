@@ -17,7 +17,7 @@ using namespace frugal_test;
 using floats = std::vector<float>;
 
 // The trajectories of a golden file, with full states or with 8-bit states.
-template <template <class, class, class, class> class Optimizer, class Storage, class Config>
+template <template <class...> class Optimizer, class Storage, class Config>
 void check(std::string const& file, std::string const& suffix, Config const& from) {
   const bool full = std::is_same_v<Storage, frugal::full>;
   for (golden_case const& c : read_golden(file)) {
@@ -36,7 +36,7 @@ void check(std::string const& file, std::string const& suffix, Config const& fro
     }
   }
 }
-template <template <class, class, class, class> class Optimizer, class Config>
+template <template <class...> class Optimizer, class Config>
 void check_both(std::string const& name, Config const& from) {
   check<Optimizer, frugal::full>(name + ".txt", "32", from);
   check<Optimizer, frugal::blockwise8>("blockwise8_" + name + ".txt", "", from);

@@ -13,7 +13,7 @@
 
 namespace {
 using namespace frugal_test;
-using frugal::bf16, frugal::index_t, frugal::lanes;
+using frugal::bf16, frugal::half, frugal::index_t, frugal::lanes;
 
 template <class T>
 using widest = frugal::cpu_value<frugal::native_isa, T>;
@@ -308,7 +308,7 @@ TEST(value, bf16_rounds_to_nearest_even) {
   for (std::size_t i = 0; i < f.size(); ++i) {
     const std::uint16_t got = frugal::to_bf16(f[i]).bits;
     wrong += got != one[i].bits;
-    if (std::isnan(f[i])) wrong += !std::isnan(frugal::to_float({got})) || (got >> 15) != std::signbit(f[i]);
+    if (std::isnan(f[i])) wrong += !std::isnan(frugal::to_float(bf16{got})) || (got >> 15) != std::signbit(f[i]);
     else wrong += got != nearest_bf16(f[i]);
   }
   EXPECT_EQ(wrong, 0u);
@@ -321,6 +321,84 @@ TEST(value, bf16_rounds_to_nearest_even) {
     ASSERT_EQ(std::bit_cast<std::uint32_t>(x), u << 16);
     ASSERT_EQ(back[u].bits, std::isnan(x) ? u | 0x40 : u);
   }
+}
+
+// A half by its definition, in double: sign, exponent, fraction; what would come after the largest is 2^16.
+double half_value(std::uint32_t pattern) {
+  const std::uint32_t exponent = pattern >> 10 & 31, fraction = pattern & 0x3ff;
+  const double size = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, int(exponent) - 25);
+  if (exponent == 31 && fraction > 0) return std::numeric_limits<double>::quiet_NaN();
+  return pattern & 0x8000 ? -size : size;
+}
+// All 65536, in memory of each value type, to float and double and back.
+TEST(value, every_half) {
+  std::vector<half> all(0x10000), back(0x10000), back4(0x10000);
+  for (std::uint32_t u = 0; u < 0x10000; ++u) all[u].bits = std::uint16_t(u);
+  std::vector<float> wide(all.size()), wide4(all.size());
+  std::vector<double> wider(all.size());
+  for (std::size_t i = 0; i < all.size(); i += packed::width) {
+    packed::load(&all[i]).store(&wide[i]);
+    packed::load(&all[i]).store(&back[i]);
+  }
+  for (std::size_t i = 0; i < all.size(); i += 4) {
+    lane4::load(&all[i]).store(&wide4[i]);
+    lane4::load(&all[i]).store(&back4[i]);
+  }
+  for (std::size_t i = 0; i < all.size(); i += widest<double>::width) widest<double>::load(&all[i]).store(&wider[i]);
+  EXPECT_TRUE(same_bits(wide, wide4));
+  EXPECT_TRUE(same_bits(back, back4));
+  for (std::uint32_t u = 0; u < 0x10000; ++u) {
+    const bool infinite = (u & 0x7fff) == 0x7c00, nan = (u & 0x7fff) > 0x7c00;
+    const auto sign = (u & 0x8000) << 16;
+    const float x = frugal::to_float(all[u]);
+    if (infinite) ASSERT_EQ(std::bit_cast<std::uint32_t>(x), sign | 0x7f800000);
+    else if (nan) ASSERT_EQ(std::bit_cast<std::uint32_t>(x), sign | 0x7fc00000 | (u & 0x3ff) << 13) << u;
+    else ASSERT_TRUE(same_bits(half_value(u), x)) << u;
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(x), std::bit_cast<std::uint32_t>(wide[u])) << u;
+    ASSERT_TRUE(nan || same_bits(double(x), wider[u])) << u;
+    ASSERT_EQ(back[u].bits, nan ? u | 0x200 : u);
+  }
+}
+// The nearest, ties to even, by comparing exact distances in double.
+std::uint16_t nearest_half(float f) {
+  const std::uint32_t sign = std::bit_cast<std::uint32_t>(f) >> 16 & 0x8000;
+  const double size = std::abs(double(f));
+  if (size >= 65536) return std::uint16_t(sign | 0x7c00);
+  std::uint32_t low = 0, above = 0x7c00;  // half_value(low) <= size < half_value(above)
+  while (above - low > 1) {
+    const std::uint32_t middle = (low + above) / 2;
+    (half_value(middle) <= size ? low : above) = middle;
+  }
+  const double to_low = size - half_value(low), to_above = half_value(above) - size;
+  return std::uint16_t(sign | (to_low < to_above || (to_low == to_above && low % 2 == 0) ? low : above));
+}
+TEST(value, half_rounds_to_nearest_even) {
+  std::vector<float> f;
+  for (std::uint32_t u = 0; u < 0x7c00; ++u) {  // the middles of neighbours, and what is next to those
+    const float middle = float((half_value(u) + half_value(u + 1)) / 2);
+    for (float x : {middle, std::nextafterf(middle, 0), std::nextafterf(middle, 1e9f)}) f.push_back(x), f.push_back(-x);
+  }
+  for (float x : hard_numbers<float>()) f.push_back(x);
+  dice d(7);
+  while (f.size() % 16 != 0 || f.size() < 400000) {
+    const std::uint32_t r = std::uint32_t(d.bits());
+    f.push_back(std::bit_cast<float>(r));
+    f.push_back(std::bit_cast<float>((r & 0x80ffffff) | (0x60 + (r >> 24 & 0x2f)) << 23));  // where halves are
+  }
+  std::vector<half> one(f.size()), four(f.size()), pack(f.size());
+  for (std::size_t i = 0; i < f.size(); ++i) lane1::load(&f[i]).store(&one[i]);
+  for (std::size_t i = 0; i < f.size(); i += 4) lane4::load(&f[i]).store(&four[i]);
+  for (std::size_t i = 0; i < f.size(); i += packed::width) packed::load(&f[i]).store(&pack[i]);
+  EXPECT_TRUE(same_bits(one, four));
+  EXPECT_TRUE(same_bits(one, pack));
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < f.size(); ++i) {
+    const std::uint16_t got = frugal::to_half(f[i]).bits;
+    const auto u = std::bit_cast<std::uint32_t>(f[i]);
+    wrong += got != one[i].bits;
+    wrong += got != (std::isnan(f[i]) ? (u >> 16 & 0x8000) | 0x7e00 | (u >> 13 & 0x3ff) : nearest_half(f[i]));
+  }
+  EXPECT_EQ(wrong, 0u);
 }
 
 // Memory that may not be touched before and after the elements.
@@ -385,13 +463,16 @@ void check_tails(std::string const& type) {
 TEST(value, parts_touch_nothing_else) {
   check_tails<lane4, float>("lanes<float, 4>");
   check_tails<lane4, bf16>("lanes<float, 4> of bf16");
+  check_tails<lane4, half>("lanes<float, 4> of half");
   check_tails<lane4::integer, std::uint8_t>("lanes<int, 4> of bytes");
   check_tails<packed, float>("pack<float>");
   check_tails<packed, bf16>("pack<float> of bf16");
+  check_tails<packed, half>("pack<float> of half");
   check_tails<packed, double>("pack<float> of doubles");
   check_tails<packed::integer, std::uint8_t>("pack<int> of bytes");
   check_tails<widest<double>, double>("pack<double>");
   check_tails<widest<double>, float>("pack<double> of floats");
+  check_tails<widest<double>, bf16>("pack<double> of bf16");
 }
 
 TEST(value, bytes) {

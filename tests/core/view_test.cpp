@@ -100,7 +100,7 @@ TEST(step, refuses_overlaps_in_a_list_of_tensors) {
 }
 
 // A hyper-parameter set to each of `values` is refused at construction and at the next step; nothing changes.
-template <template <class, class, class, class> class Optimizer, class Config, class Field>
+template <template <class...> class Optimizer, class Config, class Field>
 void refuses(Config const& good, Field Config::*field, std::initializer_list<Field> values, char const* name) {
   using optimizer = Optimizer<serial_backend, frugal::full, frugal::all, frugal::types<>>;
   for (Field value : values) {
@@ -119,7 +119,7 @@ void refuses(Config const& good, Field Config::*field, std::initializer_list<Fie
 TEST(step, refuses_hyper_parameters_out_of_range) {
   using frugal::adam_config, frugal::adamw_config, frugal::lion_config, frugal::momentum_config;
   const double inf = std::numeric_limits<double>::infinity();
-  const auto common = [&]<template <class, class, class, class> class O, class C>(C const& c) {
+  const auto common = [&]<template <class...> class O, class C>(C const& c) {
     refuses<O>(c, &C::lr, {-1e-9, nan, inf}, "lr");
     refuses<O>(c, &C::weight_decay, {-1e-9, nan, inf}, "weight_decay");
   };

@@ -14,6 +14,7 @@ namespace frugal_test {
 inline std::string shown(float x) { return testing::PrintToString(x); }
 inline std::string shown(double x) { return testing::PrintToString(x); }
 inline std::string shown(frugal::bf16 x) { return "bf16 " + std::to_string(x.bits); }
+inline std::string shown(frugal::half x) { return "half " + std::to_string(x.bits); }
 template <std::integral I>
 std::string shown(I x) {
   return std::to_string(x);

@@ -49,7 +49,7 @@ std::vector<T> device_numbers(frugal::index_t n, std::uint32_t seed) {
 }
 
 // Step, save, continue; restore, continue: the parameters' bytes after each.
-template <template <class, class, class, class> class Optimizer, class Types, class Backend, class Storage>
+template <template <class...> class Optimizer, class Types, class Backend, class Storage>
 std::vector<unsigned char> train(Backend b, frugal::layout const& l, Storage storage) {
   using P = typename Types::param;
   std::vector<unsigned char> bytes;
@@ -75,7 +75,7 @@ std::vector<unsigned char> train(Backend b, frugal::layout const& l, Storage sto
   return bytes;
 }
 
-template <template <class, class, class, class> class Optimizer, class Types = frugal::types<>, class Storage>
+template <template <class...> class Optimizer, class Types = frugal::types<>, class Storage>
 bool same_on_device(device_backend const& b, Storage storage) {
   for (frugal::layout const& l : {frugal::layout(4097), frugal::layout{{"w", {300, 70}}, {"b", {70}}, {"v", {5000}}}})
     if (train<Optimizer, Types>(frugal::serial_backend{}, l, storage) != train<Optimizer, Types>(b, l, storage))
@@ -84,7 +84,7 @@ bool same_on_device(device_backend const& b, Storage storage) {
 }
 
 // All storages in float, and bf16 parameters with full states.
-template <template <class, class, class, class> class Optimizer>
+template <template <class...> class Optimizer>
 bool optimizer_on_device(device_backend const& b) {
   return same_on_device<Optimizer>(b, frugal::full{}) && same_on_device<Optimizer>(b, frugal::bf16_state{}) &&
          same_on_device<Optimizer>(b, frugal::blockwise8{}) &&

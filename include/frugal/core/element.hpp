@@ -5,6 +5,7 @@
 #pragma once
 #include <utility>
 
+#include "rounding.hpp"
 #include "storage.hpp"
 #include "work.hpp"
 
@@ -87,21 +88,47 @@ FRUGAL_FN bool multiple_of(T const* p, int elements) {
   return reinterpret_cast<std::uintptr_t>(p) % (std::uintptr_t(elements) * sizeof(T)) == 0;
 }
 
+/// The rule on a chunk of what an update is bound to.
+FRUGAL_GENERIC template <class Chunk, class Bound, int... K>
+FRUGAL_FN void update_chunk(Chunk c, Bound const& b, std::integer_sequence<int, K...>) {
+  using V = typename Chunk::value;
+  using P = typename Bound::parameter;
+  const V x0 = b.where.load(c, b.x), grad = b.where.load(c, b.g) * V(b.factor), s0[] = {c.load(b.state(K))...};
+  const V kept = b.rounding.load(c, x0);
+  V x1 = b.rounding.template precise<P>(x0, kept), s1[] = {s0[K]...};
+  b.rule(x1, grad, s1[K]...);
+  b.where.store(c, b.x, b.where.keep(c, x0, b.rounding.template stored<P>(c, x1)));
+  b.rounding.store(c, b.where.keep(c, kept, x1));
+  (c.store(b.state(K), b.where.keep(c, s0[K], s1[K])), ...);
+}
+
+/// The slots of a segment from `at` on; a listed one keeps its tensor's first element.
+template <class Where>
+FRUGAL_FN segment part_of(segment s, index_t at) {
+  s.slot += at;
+  s.listed += at;
+  if constexpr (Where::contiguous) s.flat += at, s.inner += at;
+  return s;
+}
+
 /// States of one cell an element, updated where they stand.
-template <class Rule, class Where, class P, class G, class Cell>
+template <class Rule, class Where, class Rounding, class P, class G, class Cell>
 struct element_update {
   using scalar = typename Rule::scalar;
   static constexpr int N = state_count<Rule>;
   control<Rule> const* ctl;
   Rule const* rules;
   Where where;
+  Rounding rounding;
   operands<P, G> io;
   Cell* s[N];
 
   struct bound {
+    using parameter = P;
     Rule rule;
     scalar factor;
     Where where;
+    decltype(Rounding().bind({})) rounding;
     P* x;
     G const* g;
     Cell* s[N];
@@ -109,33 +136,47 @@ struct element_update {
 
     /// May `width` elements be one access?
     FRUGAL_FN bool aligned(int width) const {
-      bool all = Where::contiguous && multiple_of(x, width) && multiple_of(g, width);
+      bool all = Where::contiguous && multiple_of(x, width) && multiple_of(g, width) && rounding.aligned(width);
       for (Cell* p : s) all = all && multiple_of(p, width);
       return all;
     }
     /// Where slot 0 is, if the slots after it follow in memory; else null.
     P const* contiguous() const { return Where::contiguous ? x : nullptr; }
+    FRUGAL_FN Cell* state(int k) const { return s[k]; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
-      run(c, std::make_integer_sequence<int, N>{});
-    }
-
-   private:
-    FRUGAL_GENERIC template <class Chunk, int... K>
-    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
-      using V = typename Chunk::value;
-      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(s[K])...};
-      V x1 = x0, s1[] = {s0[K]...};
-      rule(x1, grad, s1[K]...);
-      where.store(c, x, where.keep(c, x0, x1));
-      (c.store(s[K], where.keep(c, s0[K], s1[K])), ...);
+      update_chunk(c, *this, std::make_integer_sequence<int, N>{});
     }
   };
 
   FRUGAL_FN bound bind(segment const& seg) const {
-    bound b{rules[seg.group], ctl->factor, where.bind(seg), io.parameters(seg), io.gradients(seg), {}, ctl->skip == 0};
+    bound b{rules[seg.group],  ctl->factor, where.bind(seg), rounding.bind(seg), io.parameters(seg),
+            io.gradients(seg), {},          ctl->skip == 0};
     for (int k = 0; k < N; ++k) b.s[k] = s[k] + seg.slot;
     return b;
+  }
+};
+
+/// The same by teams, for a rounding that draws: a team has the words of its part in its scratch.
+template <class Update>
+struct drawn_update {
+  static constexpr index_t part = 1024;
+  static constexpr unsigned team_threads = part / 4;
+  static constexpr int scratch_bytes = int((part + 8) * sizeof(std::uint32_t));
+  segment_list tiles;
+  Update update;
+
+  index_t teams() const { return tiles.tiles * (tile_size / part); }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const index_t slots = team.rank() * part;
+    const segment seg = tiles.at(slots / tile_size);
+    const index_t at = slots - seg.first_tile * tile_size, size = seg.size - at < part ? seg.size - at : part;
+    if (size <= 0 || update.ctl->skip != 0) return;
+    const segment here = part_of<decltype(update.where)>(seg, at);
+    auto bound = update.bind(here);
+    bound.rounding = update.rounding.draw(team, bound.where, here, size, team.template scratch<std::uint32_t>());
+    team.template for_values<typename Update::scalar>(size, bound);
   }
 };
 
@@ -144,16 +185,19 @@ struct element_update {
 FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0x1p-126f; }
 
 /// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
-template <class Rule, class Where, class P, class G>
+template <class Rule, class Where, class Rounding, class P, class G>
 struct block_update {
   static constexpr int N = state_count<Rule>;
+  static constexpr bool draws = std::is_same_v<Rounding, round_at_random>;
   static constexpr index_t block = blockwise8::block;
-  static constexpr unsigned team_threads = block / 4;  // of a GPU: each lane has a group of four
-  static constexpr int scratch_bytes = N * int(block * sizeof(float)) + int(team_threads * sizeof(std::int32_t));
+  static constexpr unsigned team_threads = block / 4;                       // of a GPU: each lane has a group of four
+  static constexpr int scratch_words = N * int(block) + int(team_threads);  // states, peaks; then what is drawn
+  static constexpr int scratch_bytes = 4 * (scratch_words + (draws ? int(block) + 8 : 0));
   segment_list tiles;
   control<Rule> const* ctl;
   Rule const* rules;
   Where where;
+  Rounding rounding;
   operands<P, G> io;
   struct column {
     std::uint8_t* code;  // slots rounded up to whole blocks; what lies past a segment's end stays zero
@@ -199,28 +243,22 @@ struct block_update {
   };
   /// The rule on a chunk of the block, states in the team's scratch.
   struct apply {
+    using parameter = P;
     Rule rule;
     float factor;
     Where where;
+    decltype(Rounding().bind({})) rounding;
     P* x;
     G const* g;
-    float* state;  // of the block's first element, `block` apart
+    float* states;  // of the block's first element, `block` apart
 
     FRUGAL_FN bool aligned(int width) const {
-      return Where::contiguous && multiple_of(x, width) && multiple_of(g, width);
+      return Where::contiguous && multiple_of(x, width) && multiple_of(g, width) && rounding.aligned(width);
     }
+    FRUGAL_FN float* state(int k) const { return states + k * block; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
-      run(c, std::make_integer_sequence<int, N>{});
-    }
-    FRUGAL_GENERIC template <class Chunk, int... K>
-    FRUGAL_FN void run(Chunk c, std::integer_sequence<int, K...>) const {
-      using V = typename Chunk::value;
-      const V x0 = where.load(c, x), grad = where.load(c, g) * V(factor), s0[] = {c.load(state + K * block)...};
-      V x1 = x0, s1[] = {s0[K]...};
-      rule(x1, grad, s1[K]...);
-      where.store(c, x, where.keep(c, x0, x1));
-      (c.store(state + K * block, where.keep(c, s0[K], s1[K])), ...);
+      update_chunk(c, *this, std::make_integer_sequence<int, N>{});
     }
   };
 
@@ -229,10 +267,12 @@ struct block_update {
                         std::integer_sequence<int, K...>) const {
     const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    segment here = seg;  // the block as a segment of its own; a listed one keeps its tensor's first element
-    here.listed += at;
-    if constexpr (Where::contiguous) here.flat += at, here.inner += at;
-    const apply rule{rules[seg.group], ctl->factor, where.bind(here), io.parameters(here), io.gradients(here), tile};
+    const segment here = part_of<Where>(seg, at);  // the block as a segment of its own
+    apply rule{rules[seg.group],   ctl->factor, where.bind(here), rounding.bind(here), io.parameters(here),
+               io.gradients(here), tile};
+    if constexpr (draws)
+      rule.rounding =
+          rounding.draw(team, rule.where, here, size, reinterpret_cast<std::uint32_t*>(tile + scratch_words));
     (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
     beside();
     team.template for_values<float>(size, rule);

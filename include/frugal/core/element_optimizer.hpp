@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file The optimizer of every element rule: a rule, times a storage, a support, element types and a backend.
+/// @file The optimizer of every element rule: a rule, times a storage, a support, element types, a rounding
+/// and a backend.
 #pragma once
 #include <limits>
 
@@ -69,7 +70,8 @@ class work_table {
 
 }  // namespace detail
 
-template <template <class> class RuleOf, team_backend Backend, class Storage, class Support, class Types>
+template <template <class> class RuleOf, team_backend Backend, class Storage, class Support, class Types,
+          class Rounding = nearest>
 class element_optimizer {
   using compute = typename Types::compute;
   using rule = RuleOf<compute>;
@@ -80,26 +82,37 @@ class element_optimizer {
   using param = typename Types::param;
   using grad = typename Types::grad;
   using control = detail::control<rule>;
+  using rounding_traits = detail::rounding_traits<Rounding>;
+  using rounding = typename rounding_traits::kernel;
+  static_assert(
+      rounding_traits::any_parameter || detail::is_narrow<param>,
+      "frugal: stochastic and float_master are for bf16 and half parameters: add frugal::types<frugal::bf16>{}, "
+      "or leave the rounding out");
   static constexpr int states = detail::state_count<rule>;
   static constexpr index_t line = Backend::line_bytes / sizeof(compute);
   static constexpr bool quantised = std::is_same_v<Storage, blockwise8>;
+  static constexpr bool copied = std::is_same_v<Rounding, float_master>;
+  static constexpr bool random = std::is_same_v<Rounding, stochastic>;
 
  public:
   using config_type = typename rule::config;
   using space = typename Backend::space;
 
   /// @param extent a count of elements, or a layout of tensors
-  /// @param policies storage, support and types, in any order
+  /// @param policies storage, support, types and rounding, in any order
   template <class... Policies>
   element_optimizer(Backend b, frugal::layout extent, config_type c = {}, Policies const&... policies)
       : backend_(std::move(b)),
         layout_(std::move(extent)),
         config_(c),
-        storage_(detail::policy_or_default<Storage>(policies...)) {
-    static_assert(((std::is_same_v<Policies, Storage> || std::is_same_v<Policies, Support> ||
-                    std::is_same_v<Policies, Types>)&&...),
-                  "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices) "
-                  "or types<>, at most one of each, and that of the object's type");
+        storage_(detail::policy_or_default<Storage>(policies...)),
+        rounding_(detail::policy_or_default<Rounding>(policies...)) {
+    static_assert(
+        ((std::is_same_v<Policies, Storage> || std::is_same_v<Policies, Support> || std::is_same_v<Policies, Types> ||
+          std::is_same_v<Policies, Rounding>)&&...),
+        "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices), "
+        "types<> or a rounding (nearest, stochastic, float_master), at most one of each, and that of the "
+        "object's type");
     for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
     validate_config(factors_);
     const Support chosen = detail::policy_or_default<Support>(policies...);
@@ -124,6 +137,15 @@ class element_optimizer {
       s = buffer<cell, Backend>(backend_, plain_.slots() + line);
       s.fill(0);
     }
+    if constexpr (copied) {
+      master_ = buffer<float, Backend>(backend_, plain_.slots() + line);
+      master_.fill(0);
+    }
+    if constexpr (random) {
+      std::vector<std::uint64_t> addresses;
+      for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
+      addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
+    }
     if constexpr (quantised) {
       blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), blockwise8::block);
       const index_t count = (blocks_.slots() + blockwise8::block - 1) / blockwise8::block;
@@ -133,6 +155,10 @@ class element_optimizer {
             std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
         scales_[k] = buffer<float, Backend>(backend_, count);
         scales_[k].fill(0);
+      }
+      if constexpr (copied) {
+        block_master_ = buffer<float, Backend>(backend_, count * blockwise8::block);
+        block_master_.fill(0);
       }
     }
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
@@ -215,14 +241,20 @@ class element_optimizer {
         visit(name + ".scales", role::scales, scales_[k].view());
       }
     }
+    if constexpr (copied) {
+      if (!quantised || plain_.slots() > 0)
+        visit("master", role::moment, view<float, space>(master_.data() + shift_, plain_.slots()));
+      if constexpr (quantised) visit("master.blocks", role::moment, block_master_.view());
+    }
   }
   /// Bytes of all states: what grows with the model.
   std::size_t state_bytes() const {
     std::size_t bytes = states * std::size_t(plain_.slots()) * sizeof(cell);
     for (int k = 0; k < states; ++k) bytes += codes_[k].bytes() + scales_[k].bytes();
+    if constexpr (copied) bytes += std::size_t(plain_.slots()) * sizeof(float) + block_master_.bytes();
     return bytes;
   }
-  std::string algorithm() const { return std::string(rule::name) + "/" + storage_traits::name; }
+  std::string algorithm() const { return detail::text(rule::name, "/", storage_traits::name, rounding_traits::name); }
   std::uint64_t state_layout() const { return state_layout_; }
   frugal::layout const& layout() const { return layout_; }
   Backend const& backend() const { return backend_; }
@@ -310,7 +342,17 @@ class element_optimizer {
     for (auto& c : cells_)
       if (shift != shift_)
         backend_.copy(c.data() + shift, c.data() + shift_, std::size_t(plain_.slots()) * sizeof(cell));
+    if constexpr (copied)
+      if (shift != shift_)
+        backend_.copy(master_.data() + shift, master_.data() + shift_, std::size_t(plain_.slots()) * sizeof(float));
     shift_ = shift;
+  }
+
+  rounding rounding_of_slots([[maybe_unused]] float* master) const {
+    if constexpr (copied) return rounding(master);
+    else if constexpr (random)
+      return {{random_stream{rounding_.seed}.derive(rounding_traits::tag)}, addresses_.data(), &control_.data()->step};
+    else return {};
   }
 
   void run() {
@@ -324,12 +366,14 @@ class element_optimizer {
                                        number(options_.lr), number(options_.more_scale), number(options_.found_inf),
                                        control_.data(), rules_.data()});
     const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
-    detail::element_update<rule, where, param, grad, cell> update{control_.data(), rules_.data(), bound, io, {}};
+    detail::element_update<rule, where, rounding, param, grad, cell> update{
+        control_.data(), rules_.data(), bound, rounding_of_slots(master_.data() + shift_), io, {}};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
-    backend_.for_each(plain_.list(), update);
+    if constexpr (random) backend_.for_teams(detail::drawn_update<decltype(update)>{plain_.list(), update});
+    else backend_.for_each(plain_.list(), update);
     if constexpr (quantised) {
-      detail::block_update<rule, where, param, grad> update8{
-          blocks_.list(), control_.data(), rules_.data(), bound, io, {}};
+      detail::block_update<rule, where, rounding, param, grad> update8{
+          blocks_.list(), control_.data(), rules_.data(), bound, rounding_of_slots(block_master_.data()), io, {}};
       for (int k = 0; k < states; ++k) update8.s[k] = {codes_[k].data(), scales_[k].data()};
       backend_.for_teams(update8);
     }
@@ -339,6 +383,7 @@ class element_optimizer {
   frugal::layout layout_;
   config_type config_;
   Storage storage_;
+  Rounding rounding_;
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   index_t shift_ = 0;  // of the cells in their buffers
@@ -351,6 +396,8 @@ class element_optimizer {
   buffer<cell, Backend> cells_[states];
   buffer<std::uint8_t, Backend> codes_[states];
   buffer<float, Backend> scales_[states];
+  buffer<float, Backend> master_, block_master_;
+  buffer<std::uint64_t, Backend> addresses_;
   buffer<control, Backend> control_;
   buffer<group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;

@@ -69,6 +69,63 @@ FRUGAL_CPU auto widen_unsigned(M m) {
     return __builtin_convertvector(m, vector_t<std::uint32_t, sizeof(M) / sizeof(m[0])>);
 }
 // clang-format on
+
+// to_bf16(), to_half() and their opposites (core/types.hpp) of W numbers: bits that a memory of 16-bit cells holds.
+template <int W>
+FRUGAL_CPU vector_t<std::uint16_t, W> to_bf16_bits(vector_t<float, W> x) {
+  const auto u = (vector_t<std::uint32_t, W>)x;
+  const auto rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+  const auto nan = (vector_t<std::int32_t, W>)(u & 0x7fffffffu) > 0x7f800000;
+  return __builtin_convertvector(nan ? quiet : rounded, vector_t<std::uint16_t, W>);
+}
+template <int W>
+FRUGAL_CPU vector_t<std::uint16_t, W> to_half_bits(vector_t<float, W> x) {
+  using u16 [[maybe_unused]] = vector_t<std::uint16_t, W>;
+#if defined(__AVX512F__)
+  if constexpr (W == 16) return (u16)_mm512_maskz_cvtps_ph(0xffff, (__m512)x, _MM_FROUND_TO_NEAREST_INT);
+  else
+#endif
+#if defined(__F16C__)
+      if constexpr (W == 8)
+    return (u16)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+  else
+#endif
+  {
+    using u32 = vector_t<std::uint32_t, W>;
+    using i32 = vector_t<std::int32_t, W>;
+    const u32 u = (u32)x, m = u & 0x7fffffffu;
+    const u32 normal = (m - 0x38000000u + 0xfffu + ((m >> 13) & 1u)) >> 13, quiet = ((m >> 13) & 0x3ffu) | 0x7e00u;
+    const u32 tiny = (u32)((vector_t<float, W>)m + 0.5f) - 0x3f000000u;
+    const u32 finite = (i32)m < 0x38800000 ? tiny : normal, infinite = (i32)m > 0x7f800000 ? quiet : u32{} + 0x7c00u;
+    const u32 r = ((i32)m >= 0x47800000 ? infinite : finite) | ((u >> 16) & 0x8000u);
+    return __builtin_convertvector(r, vector_t<std::uint16_t, W>);
+  }
+}
+template <int W>
+FRUGAL_CPU vector_t<float, W> from_bf16_bits(vector_t<std::uint16_t, W> b) {
+  return (vector_t<float, W>)((vector_t<std::uint32_t, W>)widen_unsigned(b) << 16);
+}
+template <int W>
+FRUGAL_CPU vector_t<float, W> from_half_bits(vector_t<std::uint16_t, W> b) {
+  using f32 = vector_t<float, W>;
+#if defined(__AVX512F__)
+  if constexpr (W == 16) return (f32)_mm512_maskz_cvtph_ps(0xffff, (__m256i)b);
+  else
+#endif
+#if defined(__F16C__)
+      if constexpr (W == 8)
+    return (f32)_mm256_cvtph_ps((__m128i)b);
+  else
+#endif
+  {
+    using u32 = vector_t<std::uint32_t, W>;
+    using i32 = vector_t<std::int32_t, W>;
+    const u32 h = (u32)widen_unsigned(b), m = (h & 0x7fffu) << 13;
+    const u32 tiny = (u32)((f32)(m + 0x38800000u) - 0x1p-14f), quiet = (i32)m > 0x0f800000 ? u32{} + 0x400000u : u32{};
+    const u32 finite = (i32)m < 0x00800000 ? tiny : m + 0x38000000u;
+    return (f32)(((i32)m >= 0x0f800000 ? (m + 0x70000000u) | quiet : finite) | ((h & 0x8000u) << 16));
+  }
+}
 template <int Bytes>
 struct integer_of_size;
 template <>
@@ -280,12 +337,12 @@ struct alignas(W * sizeof(T)) pack {
   /// W elements from any address.
   template <class M>
   FRUGAL_CPU static pack load(M const* p) {
-    using cell = std::conditional_t<std::is_same_v<M, bf16>, std::uint16_t, M>;
+    using cell = std::conditional_t<detail::is_narrow<M>, std::uint16_t, M>;
     detail::vector_t<cell, W> m;
     memcpy(&m, p, sizeof m);
     if constexpr (std::is_same_v<M, T>) return of(m);
-    else if constexpr (std::is_same_v<M, bf16>)
-      return of((reg)((detail::vector_t<std::uint32_t, W>)detail::widen_unsigned(m) << 16));
+    else if constexpr (std::is_same_v<M, bf16>) return of(__builtin_convertvector(detail::from_bf16_bits<W>(m), reg));
+    else if constexpr (std::is_same_v<M, half>) return of(__builtin_convertvector(detail::from_half_bits<W>(m), reg));
     else if constexpr (std::is_same_v<M, std::uint8_t> && sizeof(T) == 4) return of((reg)detail::widen_unsigned(m));
     else return of(__builtin_convertvector(m, reg));
   }
@@ -294,11 +351,11 @@ struct alignas(W * sizeof(T)) pack {
     if constexpr (std::is_same_v<M, T>) {
       const reg r = as();
       memcpy(p, &r, sizeof r);
-    } else if constexpr (std::is_same_v<M, bf16>) {
-      using u32 = detail::vector_t<std::uint32_t, W>;
-      const u32 u = as<std::uint32_t>(), rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
-      const auto nan = (detail::vector_t<std::int32_t, W>)(u & 0x7fffffffu) > 0x7f800000;
-      const auto r = __builtin_convertvector(nan ? quiet : rounded, detail::vector_t<std::uint16_t, W>);
+    } else if constexpr (detail::is_narrow<M>) {
+      const auto x = __builtin_convertvector(as(), detail::vector_t<float, W>);
+      detail::vector_t<std::uint16_t, W> r;
+      if constexpr (std::is_same_v<M, bf16>) r = detail::to_bf16_bits<W>(x);
+      else r = detail::to_half_bits<W>(x);
       memcpy(p, &r, sizeof r);
     } else {
 #if defined(__AVX2__)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// @file Policies as constructor arguments: storage, support and types may be given in any order, and deduction finds
-/// them.
+/// @file Policies as constructor arguments: storage, support, types and rounding may be given in any order, and
+/// deduction finds them.
 #pragma once
+#include "rounding.hpp"
 #include "storage.hpp"
 #include "support.hpp"
 
@@ -13,6 +14,8 @@ template <class T>
 struct is_storage : std::bool_constant<storage<T>> {};
 template <class T>
 struct is_support : std::bool_constant<support<T>> {};
+template <class T>
+struct is_rounding : std::bool_constant<rounding<T>> {};
 template <class T>
 struct is_types : std::false_type {};
 template <class P, class G>
@@ -39,13 +42,15 @@ T policy_or_default(First const& first, Rest const&... rest) {
 
 }  // namespace detail
 
-/// The storage, the support and the types among some policies, or the defaults: for deduction guides.
+/// The storage, the support, the types and the rounding among some policies, or the defaults: for deduction guides.
 template <class... P>
 using storage_of = typename detail::first_of<detail::is_storage, full, P...>::type;
 template <class... P>
 using support_of = typename detail::first_of<detail::is_support, all, P...>::type;
 template <class... P>
 using types_of = typename detail::first_of<detail::is_types, types<>, P...>::type;
+template <class... P>
+using rounding_of = typename detail::first_of<detail::is_rounding, nearest, P...>::type;
 
 }  // namespace v0
 }  // namespace frugal

@@ -42,14 +42,14 @@ struct storage_traits<full, Compute> {
 };
 template <class Compute>
 struct storage_traits<bf16_state, Compute> {
-  static_assert(std::is_same_v<Compute, float>, "frugal: bf16 states are for float and bf16 parameters");
+  static_assert(std::is_same_v<Compute, float>, "frugal: bf16 states are for float, bf16 and half parameters");
   using cell = bf16;
   static constexpr char const* name = "bf16";
   static constexpr index_t alignment = 32;
 };
 template <class Compute>
 struct storage_traits<blockwise8, Compute> {
-  static_assert(std::is_same_v<Compute, float>, "frugal: 8-bit states are for float and bf16 parameters");
+  static_assert(std::is_same_v<Compute, float>, "frugal: 8-bit states are for float, bf16 and half parameters");
   using cell = float;  // of the tensors below min_size
   static constexpr char const* name = "blockwise8";
   static constexpr index_t alignment = storage_traits<full, float>::alignment;

@@ -55,15 +55,16 @@ FRUGAL_FN T root(T a) {
 #endif
 }
 
-// What memory holds and what is computed with: bf16 cells are widened and rounded, the rest is converted.
+// What memory holds and what is computed with: bf16 and half are widened and rounded, the rest is converted.
 template <class T, class M>
 FRUGAL_FN T widen(M m) {
-  if constexpr (std::is_same_v<M, bf16>) return T(to_float(m));
+  if constexpr (is_narrow<M>) return T(to_float(m));
   else return T(m);
 }
 template <class M, class T>
 FRUGAL_FN M narrow(T value) {
   if constexpr (std::is_same_v<M, bf16>) return to_bf16(float(value));
+  else if constexpr (std::is_same_v<M, half>) return to_half(float(value));
   else return M(value);
 }
 }  // namespace detail

@@ -28,13 +28,13 @@ struct adam_rule : detail::moments_rule<T, adam_config, detail::decay::coupled> 
   using detail::moments_rule<T, adam_config, detail::decay::coupled>::moments_rule;
 };
 
-template <class Backend, class Storage = full, class Support = all, class Types = types<>>
-class adam : public element_optimizer<adam_rule, Backend, Storage, Support, Types> {
+template <class Backend, class Storage = full, class Support = all, class Types = types<>, class Rounding = nearest>
+class adam : public element_optimizer<adam_rule, Backend, Storage, Support, Types, Rounding> {
  public:
-  using element_optimizer<adam_rule, Backend, Storage, Support, Types>::element_optimizer;
+  using element_optimizer<adam_rule, Backend, Storage, Support, Types, Rounding>::element_optimizer;
 };
 template <class B, class... P>
-adam(B, layout, adam_config, P...) -> adam<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
+adam(B, layout, adam_config, P...) -> adam<B, storage_of<P...>, support_of<P...>, types_of<P...>, rounding_of<P...>>;
 template <class B>
 adam(B, layout) -> adam<B>;
 

@@ -30,13 +30,13 @@ struct adamw_rule : detail::moments_rule<T, adamw_config, detail::decay::decoupl
   using detail::moments_rule<T, adamw_config, detail::decay::decoupled>::moments_rule;
 };
 
-template <class Backend, class Storage = full, class Support = all, class Types = types<>>
-class adamw : public element_optimizer<adamw_rule, Backend, Storage, Support, Types> {
+template <class Backend, class Storage = full, class Support = all, class Types = types<>, class Rounding = nearest>
+class adamw : public element_optimizer<adamw_rule, Backend, Storage, Support, Types, Rounding> {
  public:
-  using element_optimizer<adamw_rule, Backend, Storage, Support, Types>::element_optimizer;
+  using element_optimizer<adamw_rule, Backend, Storage, Support, Types, Rounding>::element_optimizer;
 };
 template <class B, class... P>
-adamw(B, layout, adamw_config, P...) -> adamw<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
+adamw(B, layout, adamw_config, P...) -> adamw<B, storage_of<P...>, support_of<P...>, types_of<P...>, rounding_of<P...>>;
 template <class B>
 adamw(B, layout) -> adamw<B>;
 

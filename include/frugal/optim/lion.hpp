@@ -51,13 +51,13 @@ struct lion_rule {
   }
 };
 
-template <class Backend, class Storage = full, class Support = all, class Types = types<>>
-class lion : public element_optimizer<lion_rule, Backend, Storage, Support, Types> {
+template <class Backend, class Storage = full, class Support = all, class Types = types<>, class Rounding = nearest>
+class lion : public element_optimizer<lion_rule, Backend, Storage, Support, Types, Rounding> {
  public:
-  using element_optimizer<lion_rule, Backend, Storage, Support, Types>::element_optimizer;
+  using element_optimizer<lion_rule, Backend, Storage, Support, Types, Rounding>::element_optimizer;
 };
 template <class B, class... P>
-lion(B, layout, lion_config, P...) -> lion<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
+lion(B, layout, lion_config, P...) -> lion<B, storage_of<P...>, support_of<P...>, types_of<P...>, rounding_of<P...>>;
 template <class B>
 lion(B, layout) -> lion<B>;
 

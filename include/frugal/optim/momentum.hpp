@@ -51,13 +51,14 @@ struct momentum_rule {
   }
 };
 
-template <class Backend, class Storage = full, class Support = all, class Types = types<>>
-class momentum : public element_optimizer<momentum_rule, Backend, Storage, Support, Types> {
+template <class Backend, class Storage = full, class Support = all, class Types = types<>, class Rounding = nearest>
+class momentum : public element_optimizer<momentum_rule, Backend, Storage, Support, Types, Rounding> {
  public:
-  using element_optimizer<momentum_rule, Backend, Storage, Support, Types>::element_optimizer;
+  using element_optimizer<momentum_rule, Backend, Storage, Support, Types, Rounding>::element_optimizer;
 };
 template <class B, class... P>
-momentum(B, layout, momentum_config, P...) -> momentum<B, storage_of<P...>, support_of<P...>, types_of<P...>>;
+momentum(B, layout, momentum_config, P...)
+    -> momentum<B, storage_of<P...>, support_of<P...>, types_of<P...>, rounding_of<P...>>;
 template <class B>
 momentum(B, layout) -> momentum<B>;
 
