@@ -48,6 +48,8 @@ struct hip_vendor {
   static void sync(stream s) { check(hipStreamSynchronize(s), "hipStreamSynchronize"); }
   template <class Kernel>
   static void launch(unsigned blocks, stream s, Kernel const& kernel) {
+    const auto all = std::uint64_t(blocks) * Kernel::threads;  // a limit of HIP's that CUDA does not have
+    require(all < std::uint64_t(1) << 32, "the size of a launch", "fewer than 2^32 threads", all);
     detail::device_entry<Kernel><<<dim3(blocks), dim3(Kernel::threads), 0, s>>>(kernel);
     check(hipGetLastError(), "a launch");
   }
