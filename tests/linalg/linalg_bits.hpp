@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every call of linalg on one backend, with numbers that do not depend on it: the results, one after the other.
 #pragma once
+#include <frugal/backend/serial.hpp>
+#include <frugal/core/hash.hpp>
 #include <frugal/linalg/linalg.hpp>
 
 #include <cstdint>
@@ -135,6 +137,21 @@ std::vector<T> factorizations(frugal::linalg<Backend, Provider> const& la, fruga
   append(all, v.get());
   append(all, root.report());
   return all;
+}
+
+// Of every result, float and double, on the CPU: compilers, flags and processors agree on it.
+inline constexpr std::uint64_t dense_algebra_digest = 12268545008999463017u;
+inline std::uint64_t digest_of_dense_algebra() {
+  const frugal::linalg la(frugal::serial_backend{});
+  frugal::fnv1a digest;
+  const auto add = [&](auto const& numbers) {
+    for (auto x : numbers) digest.add(frugal::detail::bit_cast<std::uint64_t>(double(x)));
+  };
+  add(products<float>(la, 70, 33, 100));
+  add(products<double>(la, 33, 20, 50));
+  add(factorizations<float>(la, 70));
+  add(factorizations<double>(la, 33));
+  return digest.value();
 }
 
 }  // namespace frugal_test

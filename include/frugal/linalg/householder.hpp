@@ -74,7 +74,8 @@ struct qr_panel_step {
         c.store(part + s * qr_panel, sum);
       });
       team.sync();
-      for_block<T>(team, 1, right, [=](index_t, auto c) { c.store(along, halving_rows<qr_slots>(c, part, qr_panel)); });
+      for_block<T>(team, 1, right,
+                   [=](index_t, auto c) { c.store(along, halving_rows<int(qr_slots)>(c, part, qr_panel)); });
       team.sync();
       // The reflector I - t u u^T, u = (1, inverse x); where nothing is below the diagonal it is the identity.
       const one head(*row), square(along[0]);

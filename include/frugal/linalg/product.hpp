@@ -68,14 +68,19 @@ FRUGAL_FN V blend(T alpha, V sum, T beta, Old const& old) {
   const V v = V(alpha) * sum;
   return beta != T(0) ? add_product(v, beta, old()) : v;
 }
-/// The sum of N rows of p, `stride` apart: the first half takes in the second, until one is left.
-FRUGAL_GENERIC template <index_t N, class Chunk, class T>
+/// The first half takes in the second, until one is left.
+FRUGAL_GENERIC template <int H, class V, int N>
+FRUGAL_FN V halving(V (&s)[N]) {
+  FRUGAL_UNROLL for (int k = 0; k < H; ++k) s[k] = s[k] + s[k + H];
+  if constexpr (H > 1) return halving<H / 2>(s);
+  else return s[0];
+}
+/// The sum of N rows of p, `stride` apart, by halving.
+FRUGAL_GENERIC template <int N, class Chunk, class T>
 FRUGAL_FN auto halving_rows(Chunk c, T const* p, index_t stride) {
   typename Chunk::value s[N];
-  FRUGAL_UNROLL for (index_t k = 0; k < N; ++k) s[k] = c.load(p + k * stride);
-  FRUGAL_UNROLL for (index_t h = N / 2; h > 0; h /= 2) FRUGAL_UNROLL for (index_t k = 0; k < h; ++k) s[k] =
-      s[k] + s[k + h];
-  return s[0];
+  FRUGAL_UNROLL for (int k = 0; k < N; ++k) s[k] = c.load(p + k * stride);
+  return halving<N / 2>(s);
 }
 
 /// f(i, chunk of columns) on all of rows x cols: one lane walks along rows, lanes of a GPU take neighbours.

@@ -117,7 +117,7 @@ struct column_dots {
     team.sync();
     const T alpha = job.alpha, beta = job.beta;
     for_block<T>(team, 1, n, [=](index_t, auto c) {
-      c.store(y, blend(alpha, halving_rows<slots>(c, part, cols), beta, [=] { return c.load(y); }));
+      c.store(y, blend(alpha, halving_rows<int(slots)>(c, part, cols), beta, [=] { return c.load(y); }));
     });
   }
 };
