@@ -101,6 +101,8 @@ TEST(checkpoints_of, adamw) {
   goes_on(gpu, cpu, coded, gradient_step);
   goes_on<double>(cpu, cpu, make(frugal::types<double, float>{}), gradient_step);
   goes_on<frugal::bf16>(cpu, cpu, make(frugal::types<frugal::bf16, float>{}), gradient_step);
+  goes_on<frugal::half>(cpu, cpu, make(frugal::types<frugal::half, float>{}, frugal::float_master{}), gradient_step);
+  goes_on<frugal::half>(cpu, cpu, make(frugal::types<frugal::half, float>{}, frugal::stochastic{5}), gradient_step);
   goes_on(cpu, cpu, make(frugal::indices{{3, 5, 200, 310, 366}}), gradient_step);
 }
 

@@ -501,7 +501,7 @@ TEST(checkpoint, hostile_headers_are_refused) {
   expect_refusal(edited(good, "\"shape\":[5,3]", "\"shape\":[5,3],\"shape\":[5,3]"),
                  w + ": expected each field once, got two shape");
   expect_refusal(edited(good, "\"F32\",\"shape\":[5,3]", "\"F33\",\"shape\":[5,3]"),
-                 "the dtype of " + w + ": expected F64, I64, F32, BF16 or U8, got F33");
+                 "the dtype of " + w + ": expected F64, I64, F32, BF16, F16 or U8, got F33");
   expect_refusal(edited(good, "[5,3]", "[1152921504606846977,3]"),
                  "an extent of " + w + ": expected at most 2^60, got 1152921504606846977");
   expect_refusal(edited(good, "[5,3]", "[1152921504606846976,1152921504606846976]"),

@@ -98,6 +98,7 @@ std::vector<T> numbers(frugal::index_t n, std::uint64_t seed) {
     const float magnitude = float(b >> 40) * 0x1p-24f * float(1 << (b & 15)) * 0x1p-8f;
     const float f = (b & 0x3f0) == 0 ? 0.f : b & 0x400 ? -magnitude : magnitude;
     if constexpr (std::is_same_v<T, frugal::bf16>) x = frugal::to_bf16(f);
+    else if constexpr (std::is_same_v<T, frugal::half>) x = frugal::to_half(f);
     else x = T(f);
   }
   return out;

@@ -25,12 +25,12 @@ namespace detail {
 static_assert(std::endian::native == std::endian::little,
               "frugal: files are little-endian; no other host is served yet");
 
-enum class dtype : std::uint8_t { f64, i64, f32, bf16, u8 };  // wide ones first: so they are aligned in the file
+enum class dtype : std::uint8_t { f64, i64, f32, bf16, f16, u8 };  // wide ones first: so they are aligned in the file
 struct dtype_info {
   char const* name;
   int bytes;
 };
-inline constexpr dtype_info dtypes[] = {{"F64", 8}, {"I64", 8}, {"F32", 4}, {"BF16", 2}, {"U8", 1}};
+inline constexpr dtype_info dtypes[] = {{"F64", 8}, {"I64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2}, {"U8", 1}};
 constexpr dtype_info const& info(dtype t) { return dtypes[int(t)]; }
 template <class T>
 constexpr dtype dtype_of() {
@@ -38,6 +38,7 @@ constexpr dtype dtype_of() {
   else if constexpr (std::is_same_v<T, std::int64_t>) return dtype::i64;
   else if constexpr (std::is_same_v<T, float>) return dtype::f32;
   else if constexpr (std::is_same_v<T, bf16>) return dtype::bf16;
+  else if constexpr (std::is_same_v<T, half>) return dtype::f16;
   else if constexpr (std::is_same_v<T, std::uint8_t>) return dtype::u8;
   else static_assert(sizeof(T) == 0, "frugal: checkpoints have no such element type");
 }
@@ -151,7 +152,7 @@ class header_reader {
         to_.tensors.back().type = dtype(k);
         return go(in::tensor);
       }
-    refuse(text("the dtype of ", about()), "F64, I64, F32, BF16 or U8", shown(s));
+    refuse(text("the dtype of ", about()), "F64, I64, F32, BF16, F16 or U8", shown(s));
   }
   bool number_unsigned(std::uint64_t x) {
     if (at_ == in::shape) {

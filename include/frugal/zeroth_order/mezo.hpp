@@ -54,7 +54,7 @@ struct mezo_report {
 /// By the moves of the paper: + epsilon z, - 2 epsilon z, + epsilon z. No memory; x comes back but for roundings, which
 /// add up like a random walk: after 1000 steps 2e-6 of it in float, a tenth of it in bf16.
 struct restored_in_place {};
-/// From a copy: a vector more, and exact. The default of bf16 parameters; replicas need it.
+/// From a copy: a vector more, and exact. The default of bf16 and half parameters; replicas need it.
 struct restored_from_copy {};
 
 namespace detail {
@@ -66,7 +66,7 @@ struct is_restoration
 template <class... P>
 using restoration_of = typename first_of<
     is_restoration,
-    std::conditional_t<std::is_same_v<typename types_of<P...>::param, bf16>, restored_from_copy, restored_in_place>,
+    std::conditional_t<is_narrow<typename types_of<P...>::param>, restored_from_copy, restored_in_place>,
     P...>::type;
 }  // namespace detail
 
