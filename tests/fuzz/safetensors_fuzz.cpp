@@ -175,7 +175,8 @@ contents contents_of(bytes const& b) {
   std::map<std::uint64_t, std::uint64_t> places;  // of those that are not empty, and where they end
   std::set<std::uint64_t> begins, ends{0};
   std::uint64_t all = 0;
-  const std::map<std::string, std::uint64_t> widths{{"F64", 8}, {"I64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2}, {"U8", 1}};
+  const std::map<std::string, std::uint64_t> widths{{"F64", 8},  {"I64", 8}, {"F32", 4},
+                                                    {"BF16", 2}, {"F16", 2}, {"U8", 1}};
   for (auto& [name, t] : h.fields) {
     want(t.kind == json::object && t.fields.size() == 3 && t.fields.count("dtype") && t.fields.count("shape") &&
          t.fields.count("data_offsets"));

@@ -66,8 +66,7 @@ struct is_restoration
 template <class... P>
 using restoration_of = typename first_of<
     is_restoration,
-    std::conditional_t<is_narrow<typename types_of<P...>::param>, restored_from_copy, restored_in_place>,
-    P...>::type;
+    std::conditional_t<is_narrow<typename types_of<P...>::param>, restored_from_copy, restored_in_place>, P...>::type;
 }  // namespace detail
 
 template <team_backend Backend, class Direction, class Support, class Types, class Restoration>
