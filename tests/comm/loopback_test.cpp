@@ -29,7 +29,12 @@ bool contains(std::string const& text, std::string const& part) { return text.fi
 #define EXPECT_CONTAINS(text, part) EXPECT_TRUE(contains(text, part)) << "the text is: " << text
 
 TEST(loopback, conforms) {
-  for (int n : {1, 2, 3, 4}) {
+#if defined(__SANITIZE_ADDRESS__)
+  const std::vector<int> sizes{3};  // the same accesses at every size, and slow ones
+#else
+  const std::vector<int> sizes{1, 2, 3, 4};
+#endif
+  for (int n : sizes) {
     std::vector<std::uint64_t> digest(static_cast<std::size_t>(n));
     for (loopback_options const& o :
          {loopback_options{}, loopback_options{.seed = 7, .latency = 1e-3, .bandwidth = 1e6, .jitter = 1e-2}}) {
