@@ -7,6 +7,12 @@
 
 #include "emulated_team.hpp"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define FRUGAL_EMULATED_ARGUMENTS 1
+#else
+#define FRUGAL_EMULATED_ARGUMENTS 0
+#endif
+
 namespace frugal {
 inline namespace v0 {
 namespace detail {
@@ -100,17 +106,22 @@ struct emulated_vendor {
     if (bytes == 0 || detail::emulated_device::instance().owns(p, bytes)) return;
     throw device_error(name, "a copy or fill", 5, "the range is not memory of the device, or not of one allocation");
   }
-  // A pointer to memory of the host would work here, and nowhere else.
+  // A pointer to memory of the host would work here, and nowhere else. What lies in padding is no pointer, so this
+  // needs a compiler that can clear it: g++.
   template <class Kernel>
-  static void check_arguments(Kernel kernel) {
-#if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(&kernel);
-#endif
-    std::uintptr_t words[sizeof(Kernel) / sizeof(std::uintptr_t) + 1] = {};
-    std::memcpy(words, &kernel, sizeof kernel);
-    for (std::uintptr_t w : words)
-      if (detail::emulated_device::instance().is_of_the_host(w))
+  static void check_arguments([[maybe_unused]] Kernel const& kernel) {
+#if FRUGAL_EMULATED_ARGUMENTS
+    constexpr std::size_t step = sizeof(std::uintptr_t);
+    alignas(Kernel) unsigned char bytes[sizeof(Kernel) + step] = {};
+    __builtin_clear_padding(::new (static_cast<void*>(bytes)) Kernel(kernel));
+    asm volatile("" : : "r"(bytes) : "memory");  // as it is in memory, and not what the fields are
+    for (std::size_t at = 0; at < sizeof(Kernel); at += step) {
+      std::uintptr_t word;
+      std::memcpy(&word, bytes + at, step);
+      if (detail::emulated_device::instance().is_of_the_host(word))
         throw device_error(name, "a launch", 6, "an argument of the kernel points to memory of the host");
+    }
+#endif
   }
 };
 
