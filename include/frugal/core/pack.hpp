@@ -66,9 +66,37 @@ FRUGAL_CPU auto widen_unsigned(M m) {
 #endif
   else
 #endif
+#if defined(__x86_64__)
+      if constexpr (sizeof(M) == 8 && sizeof(m[0]) == 2)
+    return _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<__m128i const*>(&m)), _mm_setzero_si128());
+  else
+#endif
     return __builtin_convertvector(m, vector_t<std::uint32_t, sizeof(M) / sizeof(m[0])>);
 }
 // clang-format on
+
+/// The opposite, of 32 bits that are below 2^16: g++ 12 makes that piece by piece, too.
+template <int W>
+FRUGAL_CPU vector_t<std::uint16_t, W> lower_halves(vector_t<std::uint32_t, W> u) {
+  [[maybe_unused]] vector_t<std::uint16_t, W> r;
+#if defined(__AVX512F__)
+  if constexpr (W == 16) return (decltype(r))_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)u);
+  else
+#endif
+#if defined(__AVX2__)
+      if constexpr (W == 8)
+    return (decltype(r))_mm_packus_epi32(_mm256_castsi256_si128((__m256i)u), _mm256_extracti128_si256((__m256i)u, 1));
+  else
+#endif
+#if defined(__x86_64__)
+      if constexpr (W == 4) {
+    const __m128i extended = _mm_srai_epi32(_mm_slli_epi32((__m128i)u, 16), 16);  // what signed saturation keeps
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(&r), _mm_packs_epi32(extended, extended));
+    return r;
+  } else
+#endif
+    return __builtin_convertvector(u, decltype(r));
+}
 
 // to_bf16(), to_half() and their opposites (core/types.hpp) of W numbers: bits that a memory of 16-bit cells holds.
 template <int W>
@@ -76,7 +104,7 @@ FRUGAL_CPU vector_t<std::uint16_t, W> to_bf16_bits(vector_t<float, W> x) {
   const auto u = (vector_t<std::uint32_t, W>)x;
   const auto rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
   const auto nan = (vector_t<std::int32_t, W>)(u & 0x7fffffffu) > 0x7f800000;
-  return __builtin_convertvector(nan ? quiet : rounded, vector_t<std::uint16_t, W>);
+  return lower_halves<W>(nan ? quiet : rounded);
 }
 template <int W>
 FRUGAL_CPU vector_t<std::uint16_t, W> to_half_bits(vector_t<float, W> x) {
@@ -98,7 +126,7 @@ FRUGAL_CPU vector_t<std::uint16_t, W> to_half_bits(vector_t<float, W> x) {
     const u32 tiny = (u32)((vector_t<float, W>)m + 0.5f) - 0x3f000000u;
     const u32 finite = (i32)m < 0x38800000 ? tiny : normal, infinite = (i32)m > 0x7f800000 ? quiet : u32{} + 0x7c00u;
     const u32 r = ((i32)m >= 0x47800000 ? infinite : finite) | ((u >> 16) & 0x8000u);
-    return __builtin_convertvector(r, vector_t<std::uint16_t, W>);
+    return lower_halves<W>(r);
   }
 }
 template <int W>
