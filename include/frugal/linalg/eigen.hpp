@@ -46,8 +46,8 @@ class eigen_qr {
   eigen_qr(index_t rows, index_t n) : qr_(rows, n), work_(n) {}
   void operator()(mat_view<T const> a, mat_view<T> q, mat_view<T> r) {
     report_ = {};
-    for (index_t i = 0; i < a.rows() && report_.ok(); ++i)
-      for (index_t j = 0; j < a.cols(); ++j)
+    for (index_t j = 0; j < a.cols() && report_.ok(); ++j)
+      for (index_t i = 0; i < a.rows(); ++i)
         if (!is_finite_bits<T>(magnitude_bits(a(i, j)))) report_ = {outcome::not_finite, 0, j};
     auto to = mapped(q);
     if (!report_.ok() || a.empty()) return to.setZero(), void();
