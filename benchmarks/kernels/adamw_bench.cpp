@@ -44,8 +44,51 @@ void tensors(bench::session const& s) {
   s.measure(t);
 }
 
+// Parameters and gradients of 16 bits, float states: what rounding at random and a float master cost. The limits move
+// the same bytes in place.
+template <class P>
+void sixteen_bits(bench::session const& s, std::string const& name) {
+  bench::on_cpus([&](auto cpu, int threads) {
+    std::size_t const n = s.elements();
+    std::vector<P> x(n), g(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = frugal::detail::narrow<P>(1.f);
+      g[i] = frugal::detail::narrow<P>(float(i % 1001) * 1e-5f - 5e-3f);
+    }
+    std::vector<float> halves(n), m(n), v(n), master(n);
+    bench::crew crew(threads);
+    bench::table t(n, threads);
+    auto const limit = [&](bool copied) {
+      return [&, copied] {
+        crew.run(n, [&](std::size_t begin, std::size_t end) {
+          constexpr std::size_t tile = 16384;
+          for (std::size_t i = begin; i < end; i += tile) {
+            std::size_t const k = std::min(tile, end - i);
+            bench::stream<2, 1>({halves.data() + i / 2, halves.data() + (n + i) / 2}, k / 2);  // x and g
+            bench::stream<2, 2>({m.data() + i, v.data() + i}, k);
+            if (copied) bench::stream<1, 1>({master.data() + i}, k);
+          }
+        });
+      };
+    };
+    frugal::adamw nearest(cpu, n, {.lr = 1e-6}, frugal::types<P>{});
+    frugal::adamw random(cpu, n, {.lr = 1e-6}, frugal::types<P>{}, frugal::stochastic{.seed = 1});
+    frugal::adamw copied(cpu, n, {.lr = 1e-6}, frugal::types<P>{}, frugal::float_master{});
+    std::string const stream = "stream_adamw_of_" + name, stream_master = stream + "_master",
+                      plain = "adamw_of_" + name;
+    t.add(stream, 22, limit(false));
+    t.add(stream_master, 30, limit(true));
+    t.add(plain, 22, [&] { nearest.step(x, g); }).against(stream);
+    t.add(plain + "_stochastic", 22, [&] { random.step(x, g); }).against(stream).against(plain);
+    t.add(plain + "_master", 30, [&] { copied.step(x, g); }).against(stream_master).against(plain);
+    s.measure(t);
+  });
+}
+
 bench::suite const registered("adamw", [](bench::session const& s) {
   storages(s);
+  sixteen_bits<frugal::bf16>(s, "bf16");
+  sixteen_bits<frugal::half>(s, "half");
   tensors(s);
 });
 
