@@ -83,6 +83,7 @@ function(frugal_add_syntax_check target compiler)
   endforeach()
   file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/${target}")
   add_custom_target(${target} DEPENDS ${stamps})
+  set_property(GLOBAL APPEND PROPERTY FRUGAL_STAMPS ${stamps})
 endfunction()
 
 # frugal_add_build_test(NAME TARGET...)

@@ -1,29 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What it took to compile each algorithm, against the budgets in build.txt. Reads what build_meter.sh left beside the
-# outputs, which are listed one a line in OUTPUTS.   usage: build.sh OUTPUTS [BUDGETS]
+# objects of a build folder, and beside other outputs, which STAMPS lists one a line.   usage: build.sh FOLDER STAMPS
 # Exit status 77: not all of it was compiled on this machine (there is a cache of objects), so nothing is known.
 set -eu
-outputs=$1
-here=$(dirname "$0")
-budgets=${2:-$here/build.txt}
+folder=$1 stamps=$2
+here=$(CDPATH='' cd -- "$(dirname "$0")" && pwd)
+budgets=$here/build.txt
 
 # An algorithm is what has a device test; every one has a row.
 rc=0
 for device in "$here"/../*/*_device.cu; do
   name=$(basename "$device" _device.cu)
-  case $device in */core/*) continue ;; esac
+  case $device in */core/* | */linalg/*) continue ;; esac  # mechanisms
   grep -q "^$name " "$budgets" || { echo "FAULT: $name has no row in build.txt" && rc=1; }
 done
 
-while read -r output; do
+cd "$folder"
+{
+  sed -n 's/^ *"command": .* -o \([^ ]*\) .*/\1/p' compile_commands.json
+  cat "$stamps"
+} | while read -r output; do
   if [ -f "$output.cpu" ]; then
     # Two lines, of the shell and of what it ran: 0m0.00s 0m0.00s, user and system.
     echo "$output $(sed -n 2p "$output.cpu")"
   else
     echo "$output -"
   fi
-done <"$outputs" | awk -v budgets="$budgets" '
+done | awk -v budgets="$budgets" '
   function seconds(s, part) { split(s, part, /[ms]/); return part[1] * 60 + part[2] }
   BEGIN {
     while ((getline line < budgets) > 0) {
