@@ -83,15 +83,25 @@ class every_algorithm {
     keep("spheres", digest().add(double(frugal::sphere_scale(b_, s, 7, model()))));
   }
 
-  template <class Optimizer>
+  template <class P>
+  static std::vector<P> inputs(index_t n, std::uint64_t seed) {
+    if constexpr (std::is_same_v<P, frugal::half>) {
+      std::vector<P> out;
+      for (float f : numbers(n, seed)) out.push_back(frugal::to_half(f));
+      return out;
+    } else {
+      return numbers<P>(n, seed);
+    }
+  }
+  template <class P = float, class Optimizer>
   void train(std::string const& name, Optimizer opt, int steps = 50) {
     frugal::layout const& l = opt.layout();
-    const data x(b_, numbers(l.size(), 1));
-    data g(b_, x.get());
+    const there<P, Backend> x(b_, inputs<P>(l.size(), 1));
+    there<P, Backend> g(b_, x.get());
     opt.options().gradient_scale = 0.125;
     opt.options().clip_norm = 3;
     for (int t = 1; t <= steps; ++t) {
-      g.set(numbers(l.size(), std::uint64_t(t) + 2));
+      g.set(inputs<P>(l.size(), std::uint64_t(t) + 2));
       opt.step(x.all(), g.constant());
     }
     keep(name + " " + opt.algorithm(),
@@ -118,6 +128,13 @@ class every_algorithm {
     train("range", frugal::adamw(b_, model(), c, frugal::range{1000, 22000}, frugal::blockwise8{}));
     train("mask", frugal::adamw(b_, model(), c, frugal::mask{on}));
     train("indices", frugal::adamw(b_, model(), c, frugal::indices{at}));
+    using frugal::types;
+    train<double>("double", frugal::adamw(b_, model(), c, types<double>{}), 10);
+    train<frugal::bf16>("bf16", frugal::adamw(b_, model(), c, types<frugal::bf16>{}), 10);
+    train<frugal::bf16>("bf16, stochastic",
+                        frugal::lion(b_, model(), {.lr = 1e-3}, types<frugal::bf16>{}, frugal::stochastic{3}), 10);
+    train<frugal::half>("half, a master",
+                        frugal::momentum(b_, model(), {}, types<frugal::half>{}, frugal::float_master{}), 10);
   }
 
   template <class C>

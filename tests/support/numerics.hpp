@@ -3,6 +3,7 @@
 #pragma once
 #include <fstream>
 #include <iomanip>
+#include <map>
 
 #include "every_algorithm.hpp"
 
@@ -17,13 +18,15 @@ inline std::string differences(digests const& now) {
   std::ostringstream faults;
   if (version != FRUGAL_NUMERICS_VERSION)
     faults << "core/numerics.txt is of version " << version << ", the library of " << FRUGAL_NUMERICS_VERSION << '\n';
-  std::size_t lines = 0;
-  for (std::uint64_t value; file >> std::hex >> value && std::getline(file >> std::ws, name); ++lines) {
-    if (lines >= now.size()) faults << name << ": missing\n";
-    else if (now[lines].first != name) faults << name << ": in its place is " << now[lines].first << '\n';
-    else if (now[lines].second != value) faults << name << ": other bits\n";
+  std::map<std::string, std::uint64_t> expected;
+  for (std::uint64_t value; file >> std::hex >> value && std::getline(file >> std::ws, name);) expected[name] = value;
+  for (auto const& [its_name, value] : now) {
+    const auto it = expected.find(its_name);
+    if (it == expected.end()) faults << its_name << ": new\n";
+    else if (it->second != value) faults << its_name << ": other bits\n";
+    if (it != expected.end()) expected.erase(it);
   }
-  for (; lines < now.size(); ++lines) faults << now[lines].first << ": new\n";
+  for (auto const& missing : expected) faults << missing.first << ": missing\n";
   return faults.str();
 }
 
