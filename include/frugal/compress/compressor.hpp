@@ -98,6 +98,9 @@ struct checked_message {
 /// Vectors have the layout's size. Everything is allocated at construction.
 template <class C, team_backend Backend>
 class compressor {
+  static_assert(
+      requires { typename C::template coder<Backend>; },
+      "frugal: a compressor is identity{}, top_k{.k = 10}, rand_k{.k = 10}, scaled_sign{} or one like them");
   using coder = typename C::template coder<Backend>;
 
  public:

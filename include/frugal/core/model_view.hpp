@@ -21,6 +21,8 @@ class model_view {
   template <class R>
   requires(!std::convertible_to<R, view<T, Space>> && std::convertible_to<R, tensor_list<T, Space>>) model_view(R&& r)
       : model_view(tensor_list<T, Space>(r)) {}
+  template <detail::constant_of<T> R>
+  model_view(R&&) = delete;  // frugal: this is written to, and what was given is const
 
   /// f(i, where tensor i begins). Throws before the first call when sizes are not the layout's, or a pointer is
   /// missing.

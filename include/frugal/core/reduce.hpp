@@ -75,8 +75,18 @@ double const* canonical_sum(Backend const& b, Work const& w, F const& f, double*
   return scratch;
 }
 
-template <bool Square, class Backend, class T>
-double sum_elements(Backend const& b, T const* p, index_t n) {
+template <bool Square, class Backend, class R>
+double sum_elements(Backend const& b, R const& r) {
+  constexpr bool there = [] {
+    if constexpr (has_space<R>) return std::is_same_v<typename R::space, typename Backend::space>;
+    else return is_host<typename Backend::space>;
+  }();
+  static_assert(there,
+                "frugal: a sum is made where the elements are: copy them to the backend and pass a buffer's "
+                "view(), or name the backend of their memory");
+  auto const* const p = r.data();
+  const auto n = index_t(r.size());
+  using T = std::remove_cvref_t<decltype(*p)>;
   require(n >= 0, "a vector to be summed", "a size >= 0", n);
   require(p || n == 0, "a vector to be summed", "a pointer", "null");
   const one_segment w(n);
@@ -93,12 +103,12 @@ double sum_elements(Backend const& b, T const* p, index_t n) {
 /// inside a tile. Allocates its scratch: not for use inside a step.
 template <team_backend Backend, class R>
 double sum(Backend const& b, R const& r) {
-  return detail::sum_elements<false>(b, r.data(), index_t(r.size()));
+  return detail::sum_elements<false>(b, r);
 }
 /// The sum of squares in the canonical order; each square is rounded before it is added.
 template <team_backend Backend, class R>
 double sum_of_squares(Backend const& b, R const& r) {
-  return detail::sum_elements<true>(b, r.data(), index_t(r.size()));
+  return detail::sum_elements<true>(b, r);
 }
 
 }  // namespace v0

@@ -26,6 +26,22 @@ concept strided = requires(R const& r) {  // Eigen's maps and blocks
   { r.innerSize() } -> std::convertible_to<index_t>;
   { r.outerSize() } -> std::convertible_to<index_t>;
 };
+template <class R>
+concept has_space = requires {
+  typename std::remove_cvref_t<R>::space;
+};
+// What cannot be a view of T: elements that nobody may write to, or of another type.
+template <class R, class T>
+concept constant_of = !std::is_const_v<T> && requires(R & r) {
+  { r.data() } -> std::same_as<T const*>;
+  { r.size() } -> std::convertible_to<index_t>;
+};
+template <class R, class T>
+concept foreign_to = requires(R& r) {
+  { *r.data() + 0 } -> std::convertible_to<double>;
+  { r.size() } -> std::convertible_to<index_t>;
+}
+&&!std::is_same_v<std::remove_cvref_t<decltype(*std::declval<R&>().data())>, std::remove_const_t<T>>;
 template <class Space>
 inline constexpr bool is_host = std::is_same_v<Space, host_space>;
 }  // namespace detail
@@ -52,8 +68,7 @@ class view {
   requires(std::is_same_v<U const, T> && !std::is_same_v<U, T>) view(view<U, Space> v) : p_(v.data()), n_(v.size()) {}
 
   template <class R>
-  requires(detail::contiguous_of<R, T> && !requires { typename std::remove_cvref_t<R>::space; }) view(R&& r)
-      : p_(r.data()), n_(index_t(r.size())) {
+  requires(detail::contiguous_of<R, T> && !detail::has_space<R>) view(R&& r) : p_(r.data()), n_(index_t(r.size())) {
     static_assert(
         detail::is_host<Space> || sizeof(R) == 0,
         "frugal: this object lives on a device, and a host container cannot be its argument: copy the data to the "
@@ -62,6 +77,12 @@ class view {
       require(n_ == 0 || (r.innerStride() == 1 && (r.outerSize() == 1 || r.outerStride() == r.innerSize())),
               "an Eigen map or block", "contiguous elements", "a stride");
   }
+
+  // Deleted by name, so that compilers show what is wrong:
+  template <detail::constant_of<T> R>
+  view(R&&) = delete;  // frugal: this is written to, and what was given is const
+  template <detail::foreign_to<T> R>
+  view(R&&) = delete;  // frugal: elements of another type: name the object's, types<double>{} for instance
 
   T* data() const { return p_; }
   index_t size() const { return n_; }

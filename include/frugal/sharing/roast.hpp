@@ -63,6 +63,8 @@ struct uniform_numbers {
 /// optimizer's: it has slots() elements of float (double, where the weights are).
 template <team_backend Backend, class Types = types<>>
 class roast {
+  static_assert(detail::is_types<Types>::value,
+                "frugal: roast takes types<>, and no storage or support: those are of the optimizer of its slots");
   using T = typename Types::compute;
   using P = typename Types::param;
   using G = typename Types::grad;

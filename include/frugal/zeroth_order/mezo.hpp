@@ -94,6 +94,10 @@ class mezo {
         has_momentum_(c.momentum > 0),
         m_(b, has_momentum_ ? directions_.slots() : 0),
         copy_(b, copies ? layout().size() : 0) {
+    static_assert(((std::is_same_v<Policies, Direction> || std::is_same_v<Policies, Support> ||
+                    std::is_same_v<Policies, Types> || std::is_same_v<Policies, Restoration>)&&...),
+                  "frugal: a policy of mezo is a direction (gaussian, rademacher, spherical), types<>, a range, or "
+                  "restored_in_place or restored_from_copy, at most one of each, and that of the object's type");
     m_.fill(0);
   }
 
@@ -219,6 +223,8 @@ class mezo {
   }
   template <class F>
   double measure(parameters x, int i, F& loss, double& plus) {
+    static_assert(std::is_invocable_r_v<double, F&> || std::is_invocable_r_v<double, F&, int>,
+                  "frugal: the loss takes nothing, or the number of the direction, and returns a number");
     const auto f = [&]() -> double {
       if constexpr (std::is_invocable_v<F&, int>) return double(std::invoke(loss, i));
       else return double(std::invoke(loss));
