@@ -190,7 +190,8 @@ std::vector<double> check_eigen(matrix const& exact, std::string const& what) {
   const matrix V = v.get();
   const std::vector<double> W(w.begin(), w.end());
   const double bound = 4 * double(a.rows) * unit<T>;
-  EXPECT_LE(norm(flip(V) * V - identity(a.rows)), bound) << what;
+  // Of a provider no more is asked than LAPACK's own tests do: 30 n ulp.
+  EXPECT_LE(norm(flip(V) * V - identity(a.rows)), Test::builtin ? bound : 15 * bound) << what;
   EXPECT_LE(norm(A * V - V * diagonal(W)), bound * norm(A)) << what;
   EXPECT_TRUE(std::is_sorted(w.begin(), w.end())) << what;
   return W;

@@ -210,14 +210,19 @@ struct product_tiles {
         const V s = nothing ? spread<V>(T(0)) : ch.load(sum + i * cols);
         ch.store(to, blend(alpha, s, beta, [=] { return ch.load(to); }));
       });
-    using one = lanes<T, 1>;
-    for (unsigned e = team.lane(); e < unsigned(m * n); e += team.lanes()) {
-      const index_t i = e / unsigned(n), j = e % unsigned(n);
+    const auto cell = [=](index_t i, index_t j) {
+      using one = lanes<T, 1>;
       T* to = c + (i0 + i) * ld + j0 + j;
-      if (j0 + j > i0 + i) continue;
       const one v = blend(alpha, one(nothing ? T(0) : sum[i * cols + j]), beta, [=] { return one(*to); });
       *to = v.v[0];
       c[(j0 + j) * ld + i0 + i] = v.v[0];
+    };
+    if constexpr (walking_team<Team>) {
+      for (index_t i = 0; i < m; ++i)
+        for (index_t j = 0; j < n && j0 + j <= i0 + i; ++j) cell(i, j);
+    } else {
+      for (unsigned e = team.lane(); e < unsigned(m * n); e += team.lanes())
+        if (j0 + e % unsigned(n) <= i0 + e / unsigned(n)) cell(e / unsigned(n), e % unsigned(n));
     }
   }
 };
