@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory from a resource of the user's: all of it, all given back, and what happens when there is none.
+#include <frugal/backend/emulated.hpp>
 #include <frugal/backend/tbb.hpp>
 #include <frugal/core/primitives.hpp>
 #include <frugal/frugal.hpp>
@@ -25,6 +26,9 @@ using namespace frugal_test;
 
 class resource final : public frugal::memory_resource {
  public:
+  resource() = default;
+  /// Device memory, from where the emulated GPU has it.
+  explicit resource(frugal::emulated_backend const& device) : device_(&device) {}
   ~resource() override { EXPECT_TRUE(live_.empty()) << live_.size() << " blocks were not given back"; }
   long taken = 0, fails_at = -1;
   std::size_t off = 0;  // added to each address
@@ -40,7 +44,9 @@ class resource final : public frugal::memory_resource {
     const std::lock_guard lock(mutex_);
     EXPECT_GT(bytes, 0u);
     if (taken++ == fails_at) throw std::bad_alloc();
-    char* p = static_cast<char*>(std::aligned_alloc(64, (bytes + off + 63) / 64 * 64)) + off;
+    char* p =
+        static_cast<char*>(device_ ? device_->allocate(bytes) : std::aligned_alloc(64, (bytes + off + 63) / 64 * 64)) +
+        off;
     live_[p] = bytes;
     return p;
   }
@@ -52,8 +58,10 @@ class resource final : public frugal::memory_resource {
       return;
     }
     live_.erase(it);
-    std::free(static_cast<char*>(p) - off);
+    if (device_) device_->deallocate(p, bytes);
+    else std::free(static_cast<char*>(p) - off);
   }
+  frugal::emulated_backend const* device_ = nullptr;
   std::mutex mutex_;
   std::map<char*, std::size_t> live_;
 };
@@ -102,6 +110,16 @@ TEST(memory, all_of_a_serial_backend_comes_from_its_resource) {
 TEST(memory, all_of_a_tbb_backend_comes_from_its_resource) {
   resource from;
   takes_all_from(frugal::tbb_backend(from, 2), from);
+}
+
+TEST(memory, all_of_a_gpu_backend_comes_from_its_resource) {
+  const frugal::emulated_backend device;
+  resource from(device);
+  const frugal::emulated_backend b({.seed = 1, .lanes = 4}, from);
+  takes_all_from(b, from);
+  const auto x = numbers(5000, 1);
+  const there<float, frugal::emulated_backend> there_x(b, x);
+  EXPECT_EQ(frugal::sum(b, there_x.all()), frugal::sum(frugal::serial_backend{}, x));
 }
 
 TEST(memory, without_a_resource_it_comes_from_operator_new) {

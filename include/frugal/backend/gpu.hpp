@@ -3,6 +3,7 @@
 /// which is a functor of a context: block(), lane(), lanes(), sync().
 #pragma once
 #include "../core/element.hpp"
+#include "../core/memory.hpp"
 #include "../core/normal.hpp"
 #include "../core/view.hpp"
 #include "../core/work.hpp"
@@ -226,9 +227,15 @@ class gpu_backend {
 
   /// Throws device_error when there is no device.
   explicit gpu_backend(stream_type stream = {}) : stream_(stream) { Vendor::require_device(); }
+  /// With device memory from `from`, which outlives every object of this backend. It gets memory back while the stream
+  /// may still use it.
+  gpu_backend(stream_type stream, memory_resource& from) : gpu_backend(stream) { from_ = &from; }
 
-  void* allocate(std::size_t bytes) const { return Vendor::allocate(bytes); }
-  void deallocate(void* p, std::size_t bytes) const noexcept { Vendor::deallocate(p, bytes); }
+  void* allocate(std::size_t bytes) const { return from_ ? from_->allocate(bytes) : Vendor::allocate(bytes); }
+  void deallocate(void* p, std::size_t bytes) const noexcept {
+    if (from_) from_->deallocate(p, bytes);
+    else Vendor::deallocate(p, bytes);
+  }
   /// From host memory, which may be reused as soon as this returns.
   void copy_in(void* to, void const* from, std::size_t bytes) const { Vendor::copy_in(to, from, bytes, stream_); }
   /// To host memory; waits.
@@ -266,6 +273,7 @@ class gpu_backend {
     if (blocks > 0) Vendor::launch(unsigned(blocks), stream_, k);
   }
   stream_type stream_;
+  memory_resource* from_ = nullptr;
 };
 
 }  // namespace v0
