@@ -56,6 +56,11 @@
 #if __has_include(<mpi.h>)
 #include <mpi.h>
 #endif
+#if __has_include(<Eigen/QR>)
+#include <Eigen/Cholesky>
+#include <Eigen/Eigenvalues>
+#include <Eigen/QR>
+#endif
 #if __has_include(<tbb/parallel_for.h>)
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>

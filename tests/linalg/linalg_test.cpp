@@ -64,8 +64,8 @@ TEST(linalg, products_are_three_loops) {
 }
 
 TEST(linalg, gives_the_same_bits_on_every_backend) {
-  for (auto [m, n, k] : {std::array<index_t, 3>{70, 33, 100}, {1, 1, 1}, {3, 130, 5}})
-    same_on_every_backend([&](auto b) { return products<float>(linalg(b), m, n, k); });
+  for (auto const& d : {std::array<index_t, 3>{70, 33, 100}, {1, 1, 1}, {3, 130, 5}})
+    same_on_every_backend([&](auto b) { return products<float>(linalg(b), d[0], d[1], d[2]); });
   EXPECT_TRUE(same_bits(products<double>(linalg(cpu{}), 33, 20, 50),
                         products<double>(linalg(frugal::emulated_backend{}), 33, 20, 50)));
 }

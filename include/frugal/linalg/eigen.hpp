@@ -3,6 +3,9 @@
 /// arguments. With EIGEN_USE_BLAS and EIGEN_USE_LAPACKE, which Eigen defines and the whole program must agree on, its
 /// products and factorizations are those of the BLAS and LAPACK that are linked.
 #pragma once
+#if defined(__CUDACC__) && !defined(EIGEN_NO_CUDA)
+#define EIGEN_NO_CUDA  // Eigen runs on hosts here; nvcc warns of its annotations
+#endif
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
@@ -12,6 +15,9 @@
 namespace frugal {
 inline namespace v0 {
 namespace detail {
+
+// Eigen::Success, which is a macro in X's headers.
+inline constexpr auto eigen_success = Eigen::ComputationInfo(0);
 
 template <class T>
 using eigen_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -78,7 +84,7 @@ class eigen_eigen {
     report_ = finite_lower(a);
     if (!report_.ok() || a.empty()) return;
     solver_.compute(mapped(a));
-    if (solver_.info() != Eigen::Success) report_.what = outcome::not_converged;
+    if (solver_.info() != eigen_success) report_.what = outcome::not_converged;
     mapped(w.data(), w.size(), 1, 1) = solver_.eigenvalues();
     mapped(v) = solver_.eigenvectors();
   }
@@ -97,7 +103,7 @@ class eigen_cholesky {
     report_ = finite_lower(a);
     if (!report_.ok() || a.empty()) return;
     llt_.compute(mapped(a));
-    if (llt_.info() != Eigen::Success) report_.what = outcome::not_positive;
+    if (llt_.info() != eigen_success) report_.what = outcome::not_positive;
   }
   void lower(mat_view<T> l) {
     if (report_.ok() && !l.empty()) mapped(l) = eigen_matrix<T>(llt_.matrixL());

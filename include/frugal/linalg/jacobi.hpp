@@ -27,7 +27,7 @@ struct jacobi_state {
 template <class T>
 struct jacobi_pairs {  // of a round
   T *sine, *tangent_of_half;
-  std::uint32_t* large;  // whether the pair of a place was not yet small, in this sweep
+  std::uint32_t* large;  // whether the pair of a place was not yet negligible, in this sweep
 };
 
 /// The largest magnitude of each row of the lower triangle.
@@ -113,7 +113,7 @@ struct jacobi_angles {
   static constexpr index_t some = 64;
   T const* x;
   index_t h;
-  T small;  // off the diagonal, where the largest magnitude is in [1, 2)
+  T negligible;  // off the diagonal, where the largest magnitude is in [1, 2)
   jacobi_state const* state;
   jacobi_pairs<T> pairs;
 
@@ -137,7 +137,7 @@ struct jacobi_angles {
       const one cosine = unit / sqrt(unit + t * t), sine = t * cosine;
       pairs.sine[k] = sine.v[0];
       pairs.tangent_of_half[k] = (sine / (unit + cosine)).v[0];
-      if (size.v[0] > small) pairs.large[k] = 1;
+      if (size.v[0] > negligible) pairs.large[k] = 1;
     }
   }
 };
@@ -312,14 +312,14 @@ class jacobi_eigen {
   void operator()(mat_view<T const, space> a, view<T, space> values, mat_view<T, space> vectors) {
     if (n_ == 0) return;
     const jacobi_pairs<T> pairs{pairs_.data(), pairs_.data() + h_, large_.data()};
-    const T small = T(floating<T>::unit / 4);
+    const T negligible = T(floating<T>::unit / 4);
     backend_.for_teams(jacobi_peaks<T>{a.data(), n_, a.ld(), peaks_.data()});
     backend_.run(jacobi_start<T>{peaks_.data(), n_, h_, state_.data(), report_.data(), pairs});
     backend_.for_teams(jacobi_fill<T>{a.data(), n_, a.ld(), 2 * h_, peaks_.data(), x_[0].data(), v_[0].data()});
     int now = 0;
     for (int sweep = 1; sweep <= most_sweeps; ++sweep) {
       for (index_t round = 0; round < 2 * h_ - 1; ++round, now ^= 1) {
-        backend_.for_teams(jacobi_angles<T>{x_[now].data(), h_, small, state_.data(), pairs});
+        backend_.for_teams(jacobi_angles<T>{x_[now].data(), h_, negligible, state_.data(), pairs});
         backend_.for_teams(jacobi_round<T>{x_[now].data(), v_[now].data(), x_[now ^ 1].data(), v_[now ^ 1].data(), n_,
                                            h_, state_.data(), pairs});
       }
