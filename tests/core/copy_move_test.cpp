@@ -5,6 +5,7 @@
 #include <frugal/comm/loopback.hpp>
 #include <frugal/frugal.hpp>
 #include <frugal/interop/safetensors.hpp>
+#include <frugal/linalg/linalg.hpp>
 
 #include "decentralized/ranks.hpp"
 #include "support/bits.hpp"
@@ -48,7 +49,9 @@ constexpr bool all_owners = owners<buffer<float, B>, momentum<B>, adam<B>, adamw
                mezo<B, spherical, all, types<>, restored_in_place>,
                replicas<mezo<B, rademacher, all, types<>, restored_from_copy>, loop>, roast<B>, very_sparse<B>>&&
             owners<exclusive_scan<std::uint32_t, B>, ordered_select<B>, histogram<B>, pair_sort<B>, top_k_select<B>,
-                   sphere<B>, counter<B>>;
+                   sphere<B>, counter<B>>&&
+                owners<thin_qr<float, B, builtin_linalg>, symmetric_eigen<float, B, builtin_linalg>,
+                       cholesky<float, B, builtin_linalg>, inverse_root<float, B, builtin_linalg>>&& values<linalg<B>>;
 static_assert(all_owners<serial_backend>);
 static_assert(all_owners<tbb_backend>);
 static_assert(all_owners<emulated_backend>);

@@ -10,6 +10,7 @@
 #include "backends.hpp"
 #include "core/primitives_bits.hpp"
 #include "decentralized/ranks.hpp"
+#include "linalg/linalg_bits.hpp"
 
 namespace frugal_test {
 
@@ -253,6 +254,9 @@ class every_algorithm {
     for (index_t n : {1, 20011})
       for (auto const& x : primitive_inputs(n)) d.add(primitives_of(b_, x, (n + 99) / 100));
     keep("primitives", d);
+    const frugal::linalg la(b_);
+    keep("products", digest().add(products<float>(la, 70, 33, 100)).add(products<double>(la, 33, 20, 50)));
+    keep("factorizations", digest().add(factorizations<float>(la, 70)).add(factorizations<double>(la, 33)));
     checkpoints();
   }
   // The bytes of a file, and that they are read back.
