@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# One name everywhere: what include/frugal/<family>/<name>.hpp offers has its tests, its benchmark, its page and its row
-# in the README; and every relative link in the documentation leads somewhere.   usage: meta.sh [PROJECT]
+# One name everywhere: what include/frugal/<family>/<name>.hpp offers has its tests, its benchmark, its page, its row in
+# the README and a product; and every relative link in the documentation leads somewhere.   usage: meta.sh [PROJECT]
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 faults=0 algorithms=0 links=0
@@ -29,6 +29,7 @@ for header in include/frugal/*/*.hpp; do
     [ -f "$file" ] || fault "frugal/$family/$name.hpp has no $file"
   done
   grep -qs "^|.*frugal/$family/$name\.hpp" README.md || fault "frugal/$family/$name.hpp has no row in README.md"
+  grep -v '^#' tests/products.txt | grep -qsE "(^|[^a-z_.])$name[({]" || fault "frugal/$family/$name.hpp has no line in tests/products.txt"
 done
 
 # The targets of the inline links and the link definitions of a page, one a line, code left out.

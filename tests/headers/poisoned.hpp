@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read before a public header: all that frugal's headers include from elsewhere, and then the macros that other headers
-// are known for, as text that no program survives. What libraries of one's own define cannot be listed; these are what a
-// system's headers define, and the two that Windows' made famous. Qt's `slots` is not among them: see docs/testing.md.
+// are known for, as text that no program survives. What libraries of one's own define cannot be listed; these are what
+// a system's headers define, and the two that Windows' made famous. Qt's `slots` is not among them: see
+// docs/testing.md.
 #pragma once
 #include <fcntl.h>
 #include <sys/mman.h>
