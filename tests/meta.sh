@@ -29,7 +29,7 @@ for header in include/frugal/*/*.hpp; do
     [ -f "$file" ] || fault "frugal/$family/$name.hpp has no $file"
   done
   grep -qs "^|.*frugal/$family/$name\.hpp" README.md || fault "frugal/$family/$name.hpp has no row in README.md"
-  grep -v '^#' tests/products.txt | grep -qsE "(^|[^a-z_.])$name[({]" || fault "frugal/$family/$name.hpp has no line in tests/products.txt"
+  grep -v '^#' tests/products.txt | grep -qsE "(^|[^a-z_.])${name}[({]" || fault "frugal/$family/$name.hpp has no line in tests/products.txt"
 done
 
 # The targets of the inline links and the link definitions of a page, one a line, code left out.

@@ -39,7 +39,8 @@ template <template <class...> class O, class B, class S, class At, class P, clas
 requires requires(O<B, S, At, frugal::types<P, G>, R>& o) { o.options().clip_norm; }
 void use(O<B, S, At, frugal::types<P, G>, R>& o) {
   const frugal::index_t n = o.layout().size();
-  auto x = memory<P>(o.backend(), n, 1), g = memory<G>(o.backend(), n, 1);
+  auto x = memory<P>(o.backend(), n, 1);
+  const auto g = memory<G>(o.backend(), n, 1);
   o.config().lr = 0.5;
   o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
   EXPECT_TRUE(has_changed(x, o.backend(), n));
