@@ -61,10 +61,7 @@ void threads_agree_with_one(Backend const& b) {
 
 TEST(thread_safety, serial) { threads_agree_with_one(frugal::serial_backend{}); }
 TEST(thread_safety, tbb) { threads_agree_with_one(frugal::tbb_backend(2)); }
-TEST(thread_safety, emulated) {
-  GTEST_SKIP() << "the queues of the emulated GPU are not locked: it is for one thread";
-  threads_agree_with_one(frugal::emulated_backend({.seed = 1, .lanes = 4}));
-}
+TEST(thread_safety, emulated) { threads_agree_with_one(frugal::emulated_backend({.seed = 1, .lanes = 4})); }
 
 // Runs of a loopback are independent of each other.
 TEST(thread_safety, loopback_runs_side_by_side) {

@@ -27,17 +27,19 @@ class emulated_work final : public emulated_queue {
   emulated_work& operator=(emulated_work const&) = delete;
 
   void add(std::function<void(emulated_lanes&)> f) {
+    const auto now = device_.lock();
     if (pending_.size() == most) device_.work_on(this);  // real queues are finite, too
     pending_.push_back(std::move(f));
   }
   void sync() {
+    const auto now = device_.lock();
     device_.work_on(this);
     if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
   }
   bool waits() const override { return !pending_.empty(); }
   void work() override {
-    const auto now = std::exchange(pending_, {});
-    for (auto const& f : now) f(lanes_);
+    const auto all = std::exchange(pending_, {});
+    for (auto const& f : all) f(lanes_);
   }
   void fail(std::exception_ptr what) noexcept override {
     if (!failed_) failed_ = std::move(what);

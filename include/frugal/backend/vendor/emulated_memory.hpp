@@ -111,8 +111,10 @@ class emulated_device {
     static emulated_device d;
     return d;
   }
+  /// Nothing else happens meanwhile.
+  std::unique_lock<std::recursive_mutex> lock() { return std::unique_lock(mutex_); }
   void* allocate(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     guarded_block block(bytes, 64);
     block.protect(PROT_NONE);
     return live_.emplace_back(std::move(block)).data();
@@ -120,7 +122,7 @@ class emulated_device {
   /// Waits for all streams, as real devices do. The pages stay inaccessible for a while: a late use must not find
   /// somebody else's memory.
   void deallocate(void* p) noexcept {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     work(streams_);
     const auto it = std::find_if(live_.begin(), live_.end(), [&](auto const& b) { return b.data() == p; });
     it->empty();
@@ -129,28 +131,28 @@ class emulated_device {
     live_.pop_back();
   }
   void add(emulated_queue* s) {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     streams_.push_back(s);
   }
   void remove(emulated_queue* s) noexcept {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     work({s});
     std::erase(streams_, s);
   }
   /// Does what waits in a stream.
   void work_on(emulated_queue* s) {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     work({s});
   }
   /// Is this range inside of one block?
   bool owns(void const* p, std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     return std::any_of(live_.begin(), live_.end(), [&](auto const& b) { return b.holds(p, bytes); });
   }
   /// Is this an address of the program, which a device could not use? Blocks end before pages that count as theirs.
   bool is_of_the_host(std::uintptr_t address) {
     if (address < std::uintptr_t(1) << 40 || address >> 47 != 0) return false;  // a number
-    const std::lock_guard lock(mutex_);
+    const auto now = lock();
     const auto around = [&](auto const& b) { return b.around(address); };
     if (std::any_of(live_.begin(), live_.end(), around) || std::any_of(freed_.begin(), freed_.end(), around))
       return false;
@@ -170,7 +172,7 @@ class emulated_device {
   };
   void work(std::vector<emulated_queue*> const& streams) noexcept {
     if (std::none_of(streams.begin(), streams.end(), [](auto* s) { return s->waits(); })) return;
-    const open now(live_);
+    const open memory(live_);
     for (emulated_queue* s : streams) {
       if (!s->waits()) continue;
       try {
@@ -185,7 +187,7 @@ class emulated_device {
       }
     }
   }
-  std::mutex mutex_;
+  std::recursive_mutex mutex_;
   std::vector<guarded_block> live_;
   std::array<guarded_block, 64> freed_;
   std::size_t next_freed_ = 0;
