@@ -10,7 +10,8 @@
 #include "../core/macros.hpp"
 
 #if !FRUGAL_EXCEPTIONS
-#error "frugal: a damaged file is an exception, and frugal/interop/safetensors.hpp needs exceptions: compile this file without -fno-exceptions"
+#error \
+    "frugal: a damaged file is an exception, and frugal/interop/safetensors.hpp needs exceptions: compile this file without -fno-exceptions"
 #endif
 
 #include "../core/model_view.hpp"

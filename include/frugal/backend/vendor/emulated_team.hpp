@@ -32,7 +32,7 @@ namespace detail {
 
 [[noreturn]] inline void barrier_error(std::string const& what) { throw device_error("emulated", "sync", 1, what); }
 inline std::string different_barriers(int a, int b) {
-  return text("lanes of a team wait at different barriers, in lines ", std::min(a, b), " and ", std::max(a, b));
+  return text("lanes of a team wait at different barriers, in lines ", (std::min)(a, b), " and ", (std::max)(a, b));
 }
 inline constexpr char const* missed_barrier = "a barrier was reached by some lanes of a team and not by others";
 
@@ -74,7 +74,7 @@ class emulated_scratch {
   void look(unsigned lane) {
     constexpr std::size_t part = 256;
     for (std::size_t at = 0; at < before_.size(); at += part) {
-      const std::size_t end = std::min(at + part, before_.size());
+      const std::size_t end = (std::min)(at + part, before_.size());
       if (std::memcmp(data() + at, before_.data() + at, end - at) == 0) continue;
       for (std::size_t i = at; i < end; ++i) {
         if (data()[i] == before_[i]) continue;
@@ -266,7 +266,7 @@ class emulated_lanes {
     {
       std::vector<std::jthread> threads;
       for (unsigned i = 0; i < lanes; ++i)
-        for (unsigned p = 0; p < std::min(blocks, 2u); ++p)
+        for (unsigned p = 0; p < (std::min)(blocks, 2u); ++p)
           threads.emplace_back([&, i, p] {
             for (std::size_t t = p; t < teams.size(); t += 2) processors[p].run(kernel, teams[t], i);
           });
