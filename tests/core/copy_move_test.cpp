@@ -32,6 +32,7 @@ static_assert(values<tensor_spec, group, tensor, topology, mixing_matrix, mixing
 static_assert(values<message, snapshot, update_log, mezo_update, mezo_report, step_report, loopback_report>);
 static_assert(values<momentum_config, adam_config, adamw_config, lion_config, ef21_sgdm_config, gossip_config>);
 static_assert(values<choco_config, d_psgd_config, mezo_config, replicas_config, roast_config, very_sparse_config>);
+static_assert(values<nearest, stochastic, float_master>);
 static_assert(values<full, bf16_state, blockwise8, all, range, mask, indices, step_options<host_space>>);
 static_assert(values<identity, top_k, rand_k, scaled_sign, rademacher, gaussian, spherical>);
 static_assert(values<checkpoint>);  // a list of references
