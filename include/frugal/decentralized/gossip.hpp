@@ -64,7 +64,9 @@ struct weighted_sum {
   using scalar = float;
   Vectors vectors;
   float* x;
-  bool wide;  // all addresses are multiples of 16 bytes
+  // Whether all addresses are multiples of 16 bytes. A word: what g++ 12 clears as padding behind an array lies
+  // elsewhere.
+  index_t wide;
   static constexpr bool active = true;
 
   FRUGAL_FN weighted_sum bind(segment const&) const { return *this; }
