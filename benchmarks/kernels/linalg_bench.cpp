@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Dense algebra: the builtin provider's multiplications against Eigen's, as flop rates can be compared; a rank-1
 /// update against a pass in place over the matrix; a factorization against the multiplication of its size.
+// g++ 12 finds fault with its own AVX-512 header where Eigen uses it.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <frugal/linalg/eigen.hpp>
 
 #include "kernels/cpu.hpp"

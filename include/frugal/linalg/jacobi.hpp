@@ -324,6 +324,8 @@ class jacobi_eigen {
                                            h_, state_.data(), pairs});
       }
       backend_.run(jacobi_close<T>{h_, state_.data(), report_.data(), sweep == most_sweeps, pairs});
+      if constexpr (is_host<space>)  // where it can be seen for nothing
+        if (state_.data()->done) break;
     }
     backend_.for_teams(
         jacobi_values<T>{x_[0].data(), x_[1].data(), n_, 2 * h_, state_.data(), peaks_.data(), values_.data()});

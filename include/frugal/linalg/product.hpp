@@ -200,7 +200,7 @@ struct product_tiles {
   }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void write(Team const& team, T* c, index_t i0, index_t j0, index_t m, index_t n, bool nothing,
-                       T const* sum) const {
+                       T* sum) const {
     const T alpha = job.alpha, beta = job.beta;
     const index_t ld = job.ldc;
     if (!job.symmetric)
@@ -212,17 +212,23 @@ struct product_tiles {
       });
     const auto cell = [=](index_t i, index_t j) {
       using one = lanes<T, 1>;
-      T* to = c + (i0 + i) * ld + j0 + j;
-      const one v = blend(alpha, one(nothing ? T(0) : sum[i * cols + j]), beta, [=] { return one(*to); });
-      *to = v.v[0];
-      c[(j0 + j) * ld + i0 + i] = v.v[0];
+      T *to = c + (i0 + i) * ld + j0 + j, *from = sum + i * cols + j;
+      *from = blend(alpha, one(nothing ? T(0) : *from), beta, [=] { return one(*to); }).v[0];
+      *to = *from;
     };
-    if constexpr (walking_team<Team>) {
+    const auto mirror = [=](index_t i, index_t j) { c[(j0 + j) * ld + i0 + i] = sum[i * cols + j]; };
+    if constexpr (walking_team<Team>) {  // along rows, both times
       for (index_t i = 0; i < m; ++i)
         for (index_t j = 0; j < n && j0 + j <= i0 + i; ++j) cell(i, j);
+      for (index_t j = 0; j < n; ++j)
+        for (index_t i = j0 + j > i0 ? j0 + j - i0 : 0; i < m; ++i) mirror(i, j);
     } else {
-      for (unsigned e = team.lane(); e < unsigned(m * n); e += team.lanes())
-        if (j0 + e % unsigned(n) <= i0 + e / unsigned(n)) cell(e / unsigned(n), e % unsigned(n));
+      for (unsigned e = team.lane(); e < unsigned(m * n); e += team.lanes()) {
+        const index_t i = e / unsigned(n), j = e % unsigned(n);
+        if (j0 + j > i0 + i) continue;
+        cell(i, j);
+        mirror(i, j);
+      }
     }
   }
 };
