@@ -18,6 +18,8 @@
 #include "optim/adamw.hpp"
 #include "optim/lion.hpp"
 #include "optim/momentum.hpp"
+#include "optim/schedules.hpp"
+#include "optim/step_law.hpp"
 #include "projection/very_sparse.hpp"
 #include "sharing/roast.hpp"
 #include "version.hpp"
