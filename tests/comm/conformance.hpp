@@ -114,6 +114,19 @@ class conformance {
     const auto all = reference<Op, T>(n_, n * n_, seed);
     same(mine, std::vector<T>(all.begin() + me_ * n, all.begin() + (me_ + 1) * n),
          "reduce_scatter of " + std::to_string(n));
+    std::vector<index_t> counts;  // the last rank has nothing
+    index_t total = 0, begin = 0;
+    for (int r = 0; r < n_; ++r) {
+      counts.push_back((n_ - 1 - r) * n);
+      begin += r < me_ ? counts.back() : 0;
+      total += counts.back();
+    }
+    auto blocks = input<T>(me_, total, seed);  // added in place
+    comm_.reduce_scatter(cpu_, blocks, frugal::view<T>(blocks.data() + begin, counts[std::size_t(me_)]), counts, Op{});
+    const auto sums = reference<Op, T>(n_, total, seed);
+    same(std::vector<T>(blocks.begin() + begin, blocks.begin() + begin + counts[std::size_t(me_)]),
+         std::vector<T>(sums.begin() + begin, sums.begin() + begin + counts[std::size_t(me_)]),
+         "an uneven reduce_scatter of " + std::to_string(n));
   }
 
   template <class T>
@@ -345,6 +358,7 @@ class conformance {
     expect(refused([&] { comm_.all_gather(cpu_, x, zeros<float>(5 * n_ + 1)); }), "a wrong size");
     expect(refused([&] { comm_.all_gather(cpu_, x, y, counts); }), "counts that do not match");
     expect(refused([&] { comm_.reduce_scatter(cpu_, zeros<float>(5 * n_ + 1), x); }), "blocks");
+    expect(refused([&] { comm_.reduce_scatter(cpu_, y, x, counts); }), "blocks that do not match");
     expect(refused([&] { comm_.split(-1); }), "a negative colour");
     using to = frugal::neighbour<float const>;
     expect(refused([&] {

@@ -130,22 +130,30 @@ class collectives {
       all_reduce<Op>(x, n);
     }
   }
-  /// `in` holds a block of n elements for each rank; the sum of the blocks for this rank goes to `out`.
-  template <class Op, comm_element T>
-  void reduce_scatter(T const* in, T* out, index_t n) {
-    const envelope e = next<T>(message_kind::reduce_scatter, n, Op::code);
+  /// `in` holds a block of counts(r) elements for each rank r; the sum of the blocks for this rank goes to `out`.
+  template <class Op, comm_element T, class Counts>
+  void reduce_scatter(T const* in, T* out, Counts const& counts) {
+    envelope e = next<T>(message_kind::reduce_scatter, 0, Op::code);
     const int ranks = size(), me = rank();
     const index_t slice = (std::max)(index_t(1), slice_bytes / index_t(sizeof(T)) / ranks);
-    for (index_t i = 0; i == 0 || i < n; i += slice) {
-      const index_t length = (std::min)(slice, n - i);
-      sources_of(in + me * n + i, length);
-      for (int r = 0; r < ranks; ++r)
+    index_t own = 0, longest = 0;
+    for (int r = 0; r < ranks; ++r) {
+      if (r < me) own += counts(r);
+      longest = (std::max)(longest, counts(r));
+    }
+    for (index_t i = 0; i == 0 || i < longest; i += slice) {
+      const auto length = [&](int r) { return (std::max)(index_t(0), (std::min)(slice, counts(r) - i)); };
+      sources_of(in + own + i, length(me));
+      index_t block = 0;
+      for (int r = 0; r < ranks; block += counts(r), ++r)
         if (r != me) {
-          put(r, tag(), e, in + r * n + i, length * index_t(sizeof(T)));
-          expect(r, tag(), e, source(r), length * index_t(sizeof(T)));
+          e.count = counts(r);
+          put(r, tag(), e, in + block + i, length(r) * index_t(sizeof(T)));
+          e.count = counts(me);
+          expect(r, tag(), e, source(r), length(me) * index_t(sizeof(T)));
         }
       exchange();
-      add<Op>(out + i, length);
+      add<Op>(out + i, length(me));
     }
   }
   /// `counts[r]` elements of rank r, one rank after the other.

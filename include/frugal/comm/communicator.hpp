@@ -106,11 +106,25 @@ class communicator {
   }
   /// `blocks` holds size() blocks as long as `mine`, which gets the sum of the ranks' blocks number rank().
   template <class B, class R, class Q, class Op = op::sum>
+  requires requires { Op::code; }
   void reduce_scatter(B const& b, R&& blocks, Q&& mine, Op = {}) {
     const auto in = detail::as_source<B>(blocks);
     const auto out = detail::as_view<B>(mine);
     require(in.size() == out.size() * size(), "the size of reduce_scatter's blocks", out.size() * size(), in.size());
-    from_to(b, in, out, [&](auto* from, auto* to) { s_->now.template reduce_scatter<Op>(from, to, out.size()); });
+    from_to(b, in, out, [&](auto* from, auto* to) {
+      s_->now.template reduce_scatter<Op>(from, to, [&](int) { return out.size(); });
+    });
+  }
+  /// Uneven: a block of `counts[r]` elements for each rank r. `mine` may be this rank's block of `blocks`.
+  template <class B, class R, class Q, class Op = op::sum>
+  void reduce_scatter(B const& b, R&& blocks, Q&& mine, view<index_t const> counts, Op = {}) {
+    const auto in = detail::as_source<B>(blocks);
+    const auto out = detail::as_view<B>(mine);
+    check_counts("reduce_scatter", counts, in.size());
+    require(out.size() == counts[rank()], "the size of this rank's part of reduce_scatter", counts[rank()], out.size());
+    from_to(b, in, out, [&](auto* from, auto* to) {
+      s_->now.template reduce_scatter<Op>(from, to, [&](int r) { return counts[r]; });
+    });
   }
   /// `all` is size() times as long as `mine`.
   template <class B, class R, class Q>
