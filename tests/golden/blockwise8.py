@@ -9,7 +9,7 @@ y = 0 if a < 2^-126; code = index of the book entry nearest to y, compared exact
 a strictly negative s gets at most 126, s = 0 gets 127. +inf -> 255, -inf -> 0, NaN -> code of zero (127 or 0).
 Dequantise: book[code]*a rounded once to float. A fresh state has the value 0 everywhere.
 
-Trajectories: the float contract rules of momentum.py, adam.py, adamw.py and lion.py on dequantised states; x moves with
+Trajectories: the float contract rules of momentum.py, adam.py, adamw.py, lion.py and others on dequantised states; x moves with
 the unrounded new m, v; then m is quantised with the signed book and v with the unsigned one, in blocks of 256 (the last
 one shorter).
 """
@@ -18,11 +18,17 @@ from fractions import Fraction
 
 import numpy as np
 
+from adagrad import Adagrad32
 from adam import Adam32
+from adamr import AdamR32
 from adamw import AdamW32
 from common import Writer
+from lamb import Lamb32
+from lars import Lars32
 from lion import Lion32
 from momentum import Momentum32
+from nadamw import NAdamW32
+from rmsprop import RMSprop32
 
 f32 = np.float32
 BLOCK = 256
@@ -240,7 +246,7 @@ def draw(seed, n, steps):
 
 def write_trajectory(name, config, rates, rule, seed, n=300):
     x, gradients = draw(seed, n, len(rates))
-    books = dict(zip(rule.states, (SIGNED, UNSIGNED)))
+    books = {state: UNSIGNED if state == "v" else SIGNED for state in rule.states}
     out = Writer()
     out.line("case", name)
     out.config(config)
@@ -278,6 +284,18 @@ def main():
                      AdamW32(0.9, 0.999, 1e-8, 0.1), 602)
     write_trajectory("lion", {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}, falling,
                      Lion32(0.9, 0.99, 0.1), 603)
+    write_trajectory("nadamw", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1}, falling,
+                     NAdamW32(0.9, 0.999, 1e-8, 0.1), 604)
+    write_trajectory("adagrad", {"lr": 0.01, "eps": 1e-10, "weight_decay": 0.05}, constant,
+                     Adagrad32(1e-10, 0.05), 605)
+    write_trajectory("rmsprop", {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.05}, constant,
+                     RMSprop32(0.99, 1e-8, 0.05), 606)
+    write_trajectory("lamb", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.1}, falling,
+                     Lamb32(0.9, 0.999, 1e-6, 0.1), 607)
+    write_trajectory("lars", {"lr": 1.0, "mu": 0.9, "weight_decay": 0.05, "trust": 1e-2, "eps": 1e-8}, 100 * constant,
+                     Lars32(0.9, 0.05, 1e-2, 1e-8), 608)
+    write_trajectory("adamr", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 2.0, "l1": False,
+                               "clamp": False}, constant, AdamR32(2.0, False, False), 609)
 
 
 if __name__ == "__main__":

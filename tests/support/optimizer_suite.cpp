@@ -137,7 +137,9 @@ TEST_P(optimizer_suite, a_flat_vector_is_a_list_of_tensors) {
     EXPECT_TRUE(same_bits(expected, trial(m, l, s)));
     EXPECT_TRUE(same_bits(expected, trial(m, l, s, {.separate = true, .x_offset = 3, .g_offset = 1})));
   });
-  EXPECT_TRUE(same_bits(trial(serial(), l.size()).x, trial(serial(), l).x));
+  if (optimizer().moves == reach::itself) {
+    EXPECT_TRUE(same_bits(trial(serial(), l.size()).x, trial(serial(), l).x));
+  }
 }
 
 TEST_P(optimizer_suite, a_model_without_tensors) {
@@ -175,6 +177,7 @@ TEST_P(optimizer_suite, groups_have_rates_and_decays_of_their_own) {
         EXPECT_TRUE(same_bits(before, after)) << "frozen";
         continue;
       }
+      if (optimizer().moves == reach::the_model) continue;
       // Each tensor moves as one that has an optimizer of its own.
       const auto alone = optimizer().make(m, t.size, before, s);
       const double lr = alone->lr(), decay = alone->weight_decay();
@@ -187,6 +190,7 @@ TEST_P(optimizer_suite, groups_have_rates_and_decays_of_their_own) {
       EXPECT_TRUE(same_bits(alone->x(), after)) << t.name;
       bytes += alone->state_bytes();
     }
+    if (optimizer().moves == reach::the_model) return;
     // Between tensors a little memory is lost to alignment; the frozen tensor would have taken 5000 slots more.
     EXPECT_GE(d->state_bytes(), bytes);
     EXPECT_LT(d->state_bytes(), bytes + 4 * 16 * sizeof(float) * optimizer().states.size());
@@ -298,6 +302,7 @@ TEST_P(optimizer_suite, a_skipped_step_changes_nothing) {
 }
 
 TEST_P(optimizer_suite, a_nan_stays_where_it_is) {
+  if (optimizer().moves != reach::itself) GTEST_SKIP() << "it reaches " << optimizer().name << "'s sums";
   const frugal::layout l(600);
   constexpr std::size_t at = 300;
   on_cpu_and_device([&](machine const& m, stored s) {
@@ -387,8 +392,16 @@ TEST_P(optimizer_suite, a_fresh_state_is_zero) {
 }
 
 TEST_P(optimizer_suite, bytes_of_state) {
-  const std::size_t states = optimizer().states.size();
-  const auto bytes = [&](frugal::layout const& l, stored s) { return start(serial(), l, s)->state_bytes() / states; };
+  const std::size_t states = optimizer().states.size(),
+                    copies = optimizer().anchored;  // in full, whatever the states are
+  const auto bytes = [&](frugal::layout const& l, stored s) {
+    const auto d = start(serial(), l, s);
+    std::size_t copy = 0;
+    if (copies > 0)
+      for (auto const& p : d->save().pieces)
+        copy += p.name.starts_with("anchor") && p.type == "float" ? p.bytes.size() : 0;
+    return (d->state_bytes() - copy) / states;
+  };
   for (std::size_t n : {0, 1, 255, 256, 257, 4095, 100003}) {
     EXPECT_EQ(bytes(n, stored::full), 4 * n);
     EXPECT_EQ(bytes(n, stored::bf16), 2 * n);
@@ -397,7 +410,7 @@ TEST_P(optimizer_suite, bytes_of_state) {
   EXPECT_EQ(bytes(4095, stored::large_in_8_bits), 4u * 4095);
   EXPECT_EQ(bytes(4096, stored::large_in_8_bits), 4096u + 4 * 16);
   EXPECT_EQ(bytes({{"small", {1000}}, {"large", {4096}}}, stored::large_in_8_bits), 4096u + 4 * 16 + 4 * 1000);
-  EXPECT_EQ(start(serial(), 256, stored::full)->state_bytes() % states, 0u);
+  EXPECT_EQ(start(serial(), 256, stored::full)->state_bytes(), 4 * 256 * (states + copies));
 }
 
 TEST_P(optimizer_suite, a_saved_state_continues_anywhere) {

@@ -8,6 +8,8 @@
 //   static std::vector<std::string> states();  // names of its states
 //   static config from(golden_case const&);    // the hyper-parameters of a golden case
 //   static config usual();                     // with weight decay
+//   static constexpr reach moves = ...;        // optional: what the step of an element depends on, if not on itself
+//   static constexpr bool anchored = true;     // optional: it keeps a copy of the parameters
 //
 // and says INSTANTIATE_TEST_SUITE_P(name, optimizer_suite, the<that struct>());
 #pragma once
@@ -16,11 +18,16 @@
 
 namespace frugal_test {
 
+// What the step of an element depends on.
+enum class reach { itself, its_tensor, the_model };
+
 // An optimizer, as the suite sees it. Without a golden case: with its usual hyper-parameters.
 struct subject {
   std::string name;
   bool nan_reaches_x;
   std::vector<std::string> states;
+  reach moves = reach::itself;
+  bool anchored = false;  // keeps a copy of the parameters
 
   virtual ~subject() = default;
   virtual std::unique_ptr<driver<float>> make(machine const&, frugal::layout const&, std::vector<float> const& x0,
@@ -35,6 +42,8 @@ struct subject_of final : subject {
     name = Description::name;
     nan_reaches_x = Description::nan_reaches_x;
     states = Description::states();
+    if constexpr (requires { Description::moves; }) moves = Description::moves;
+    if constexpr (requires { Description::anchored; }) anchored = Description::anchored;
   }
   std::unique_ptr<driver<float>> make(machine const& m, frugal::layout const& l, std::vector<float> const& x0, stored s,
                                       golden_case const* c, arrangement const& a) const override {

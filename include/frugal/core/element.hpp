@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file An element rule as functors that a backend runs: `advance` prepares a step, `element_update` and
-/// `block_update` apply it, `squares` measures the gradient. The same on every backend; what they need lies in the
-/// backend's memory.
+/// `block_update` apply it, `squares` measures the gradient (what else a rule measures is in core/measure.hpp). The
+/// same on every backend; what they need lies in the backend's memory.
 #pragma once
 #include <utility>
 
@@ -17,10 +17,45 @@ struct group_factors {
   double lr, weight_decay;
 };
 
+/// What the sums of a rule that measures are taken over.
+enum class measured { each_tensor, the_model };
+
 namespace detail {
 
 template <class Rule>
 inline constexpr int state_count = int(sizeof(Rule::states) / sizeof(state_info));
+
+/// How many sums a rule asks for before its update; usually none.
+template <class Rule>
+inline constexpr int sum_count = 0;
+template <class Rule>
+requires(Rule::sums > 0) inline constexpr int sum_count<Rule> = Rule::sums;
+/// Is a rule's object one tensor's, and not one group's?
+template <class Rule>
+inline constexpr bool of_tensors = false;
+template <class Rule>
+requires(Rule::over == measured::each_tensor) inline constexpr bool of_tensors<Rule> = true;
+/// Does a rule ask where the parameters once were?
+template <class Rule>
+inline constexpr bool anchored = false;
+template <class Rule>
+requires(Rule::anchored) inline constexpr bool anchored<Rule> = true;
+
+template <class Rule>
+FRUGAL_FN std::int32_t rule_of(segment const& s) {
+  return of_tensors<Rule> ? s.tensor : s.group;
+}
+
+/// A copy of the parameters, in slots, for the rules that ask for it; for others nothing.
+template <class P, bool There>
+struct anchor_column {
+  P const* p = nullptr;
+  FRUGAL_FN anchor_column from(index_t slot) const { return {p + slot}; }
+};
+template <class P>
+struct anchor_column<P, false> {
+  FRUGAL_FN anchor_column from(index_t) const { return {}; }
+};
 
 /// The part of an optimizer's state that is not one number a parameter, and what the current step does to every
 /// gradient.
@@ -96,7 +131,8 @@ FRUGAL_FN void update_chunk(Chunk c, Bound const& b, std::integer_sequence<int, 
   const V x0 = b.where.load(c, b.x), grad = b.where.load(c, b.g) * V(b.factor), s0[] = {c.load(b.state(K))...};
   const V kept = b.rounding.load(c, x0);
   V x1 = b.rounding.template precise<P>(x0, kept), s1[] = {s0[K]...};
-  b.rule(x1, grad, s1[K]...);
+  if constexpr (Bound::anchored) b.rule(x1, grad, s1[K]..., c.load(b.anchor.p));
+  else b.rule(x1, grad, s1[K]...);
   b.where.store(c, b.x, b.where.keep(c, x0, b.rounding.template stored<P>(c, x1)));
   b.rounding.store(c, b.where.keep(c, kept, x1));
   (c.store(b.state(K), b.where.keep(c, s0[K], s1[K])), ...);
@@ -122,9 +158,11 @@ struct element_update {
   Rounding rounding;
   operands<P, G> io;
   Cell* s[N];
+  [[no_unique_address]] anchor_column<P, anchored<Rule>> anchor;
 
   struct bound {
     using parameter = P;
+    static constexpr bool anchored = detail::anchored<Rule>;
     Rule rule;
     scalar factor;
     Where where;
@@ -133,11 +171,13 @@ struct element_update {
     G const* g;
     Cell* s[N];
     bool active;
+    [[no_unique_address]] anchor_column<P, anchored> anchor;
 
     /// May `width` elements be one access?
     FRUGAL_FN bool aligned(int width) const {
       bool all = Where::contiguous && multiple_of(x, width) && multiple_of(g, width) && rounding.aligned(width);
       for (Cell* p : s) all = all && multiple_of(p, width);
+      if constexpr (anchored) all = all && multiple_of(anchor.p, width);
       return all;
     }
     /// Where slot 0 is, if the slots after it follow in memory; else null.
@@ -149,9 +189,10 @@ struct element_update {
     }
   };
 
-  FRUGAL_FN bound bind(segment const& seg) const {
-    bound b{rules[seg.group],  ctl->factor, where.bind(seg), rounding.bind(seg), io.parameters(seg),
-            io.gradients(seg), {},          ctl->skip == 0};
+  FRUGAL_FN bound bind(segment const& seg) const { return bind(seg, rules[rule_of<Rule>(seg)]); }
+  FRUGAL_FN bound bind(segment const& seg, Rule const& rule) const {
+    bound b{rule, ctl->factor,    where.bind(seg),      rounding.bind(seg), io.parameters(seg), io.gradients(seg),
+            {},   ctl->skip == 0, anchor.from(seg.slot)};
     for (int k = 0; k < N; ++k) b.s[k] = s[k] + seg.slot;
     return b;
   }
@@ -203,6 +244,7 @@ struct block_update {
     std::uint8_t* code;  // slots rounded up to whole blocks; what lies past a segment's end stays zero
     float* scale;
   } s[N];
+  [[no_unique_address]] anchor_column<P, anchored<Rule>> anchor;
 
   index_t teams() const { return tiles.tiles * (tile_size / block); }
   template <int K>
@@ -237,13 +279,10 @@ struct block_update {
     encode(team, step(team, nothing{}));
   }
 
- private:
-  struct nothing {
-    FRUGAL_FN void operator()() const {}
-  };
   /// The rule on a chunk of the block, states in the team's scratch.
   struct apply {
     using parameter = P;
+    static constexpr bool anchored = detail::anchored<Rule>;
     Rule rule;
     float factor;
     Where where;
@@ -251,9 +290,12 @@ struct block_update {
     P* x;
     G const* g;
     float* states;  // of the block's first element, `block` apart
+    [[no_unique_address]] anchor_column<P, anchored> anchor;
 
     FRUGAL_FN bool aligned(int width) const {
-      return Where::contiguous && multiple_of(x, width) && multiple_of(g, width) && rounding.aligned(width);
+      bool all = Where::contiguous && multiple_of(x, width) && multiple_of(g, width) && rounding.aligned(width);
+      if constexpr (anchored) all = all && multiple_of(anchor.p, width);
+      return all;
     }
     FRUGAL_FN float* state(int k) const { return states + k * block; }
     FRUGAL_GENERIC template <class Chunk>
@@ -262,18 +304,30 @@ struct block_update {
     }
   };
 
+  /// The block from slot `at` of its segment on, as it is stored: what is bound to it, its states in `tile`.
+  FRUGAL_GENERIC template <class Team, int... K>
+  FRUGAL_FN apply decoded(Team const& team, segment const& seg, Rule const& rule, index_t at, float* tile,
+                          std::integer_sequence<int, K...>) const {
+    const index_t slot = seg.slot + at;
+    const segment here = part_of<Where>(seg, at);  // the block as a segment of its own
+    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
+    return {rule, ctl->factor,      where.bind(here), rounding.bind(here), io.parameters(here), io.gradients(here),
+            tile, anchor.from(slot)};
+  }
+
+ private:
+  struct nothing {
+    FRUGAL_FN void operator()() const {}
+  };
   FRUGAL_GENERIC template <class Team, class Beside, int... K>
   FRUGAL_FN stepped run(Team const& team, segment const& seg, index_t at, Beside const& beside,
                         std::integer_sequence<int, K...>) const {
     const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    const segment here = part_of<Where>(seg, at);  // the block as a segment of its own
-    apply rule{rules[seg.group],   ctl->factor, where.bind(here), rounding.bind(here), io.parameters(here),
-               io.gradients(here), tile};
+    apply rule = decoded(team, seg, rules[rule_of<Rule>(seg)], at, tile, std::integer_sequence<int, K...>{});
     if constexpr (draws)
-      rule.rounding =
-          rounding.draw(team, rule.where, here, size, reinterpret_cast<std::uint32_t*>(tile + scratch_words));
-    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
+      rule.rounding = rounding.draw(team, rule.where, part_of<Where>(seg, at), size,
+                                    reinterpret_cast<std::uint32_t*>(tile + scratch_words));
     beside();
     team.template for_values<float>(size, rule);
     const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};

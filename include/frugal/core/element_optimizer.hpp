@@ -5,9 +5,10 @@
 #include <limits>
 
 #include "concepts.hpp"
+#include "measure.hpp"
+#include "model_view.hpp"
 #include "overlap.hpp"
 #include "policy.hpp"
-#include "reduce.hpp"
 #include "state.hpp"
 
 namespace frugal {
@@ -53,17 +54,19 @@ class work_table {
     table_ = buffer<segment, Backend>(b, s);
     of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
     list_ = {table_.data(), of_tile_.data(), tiles};
+    count_ = index_t(s.size());
     if (!s.empty()) first_ = s[0];
   }
   segment_list const& list() const { return list_; }
   index_t slots() const { return slots_; }
   /// The segment that slot 0 belongs to, where there are slots.
   segment const& first() const { return first_; }
+  index_t segments() const { return count_; }
 
  private:
   segment_list list_;
   segment first_;
-  index_t slots_ = 0;
+  index_t slots_ = 0, count_ = 0;
   buffer<segment, Backend> table_;
   buffer<std::int32_t, Backend> of_tile_;
 };
@@ -93,6 +96,8 @@ class element_optimizer {
   static constexpr bool quantised = std::is_same_v<Storage, blockwise8>;
   static constexpr bool copied = std::is_same_v<Rounding, float_master>;
   static constexpr bool random = std::is_same_v<Rounding, stochastic>;
+  static constexpr int sums = detail::sum_count<rule>;
+  static constexpr bool anchored = detail::anchored<rule>;
 
  public:
   using config_type = typename rule::config;
@@ -130,6 +135,7 @@ class element_optimizer {
     for (auto entry : table) hash.add(std::uint64_t(entry));
     state_layout_ = hash.value();
     support_ = buffer<typename support_traits::cell, Backend>(backend_, table);
+    if constexpr (sums > 0) place_sums(whole, table);
 
     measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
     plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
@@ -160,6 +166,13 @@ class element_optimizer {
         block_master_ = buffer<float, Backend>(backend_, count * blockwise8::block);
         block_master_.fill(0);
       }
+    }
+    if constexpr (anchored) {
+      anchor_ = buffer<param, Backend>(backend_, plain_.slots() + line);
+      block_anchor_ = buffer<param, Backend>(backend_, blocks_.slots());
+      anchor_.fill(0);
+      block_anchor_.fill(0);
+      anchor_taken_ = buffer<std::int64_t, Backend>(backend_, std::vector<std::int64_t>(1));
     }
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
@@ -193,6 +206,15 @@ class element_optimizer {
     }
     step_on([&](tensor const& t) { return x[&t - tensors.data()]; },
             [&](tensor const& t) { return g[&t - tensors.data()]; });
+  }
+
+  /// What the rule's pull leads to: kept here, in the parameters' type. Where it is not called, that is where the
+  /// parameters are at the first step. On a GPU nothing waits.
+  void anchor(model_view<param const, space> x) requires(anchored) {
+    x.for_each(layout_, "the anchor", [&](std::size_t i, param const* p) { anchors_[i] = p; });
+    to_backend(backend_, anchors_there_.view(), anchors_);
+    anchor_taken_.fill(0);
+    keep_anchor(anchors_there_.data());
   }
 
   config_type& config() { return config_; }
@@ -246,18 +268,40 @@ class element_optimizer {
         visit("master", role::moment, view<float, space>(master_.data() + shift_, plain_.slots()));
       if constexpr (quantised) visit("master.blocks", role::moment, block_master_.view());
     }
+    if constexpr (anchored) {
+      if (!quantised || plain_.slots() > 0)
+        visit("anchor", role::moment, view<param, space>(anchor_.data() + shift_, plain_.slots()));
+      if constexpr (quantised) visit("anchor.blocks", role::moment, block_anchor_.view());
+      visit("anchored", role::counter, anchor_taken_.view());
+      anchor_known_ = false;  // whoever has the views may change it
+    }
   }
   /// Bytes of all states: what grows with the model.
   std::size_t state_bytes() const {
     std::size_t bytes = states * std::size_t(plain_.slots()) * sizeof(cell);
     for (int k = 0; k < states; ++k) bytes += codes_[k].bytes() + scales_[k].bytes();
     if constexpr (copied) bytes += std::size_t(plain_.slots()) * sizeof(float) + block_master_.bytes();
+    if constexpr (anchored) bytes += std::size_t(plain_.slots()) * sizeof(param) + block_anchor_.bytes();
     return bytes;
   }
   std::string algorithm() const { return detail::text(rule::name, "/", storage_traits::name, rounding_traits::name); }
   std::uint64_t state_layout() const { return state_layout_; }
   frugal::layout const& layout() const { return layout_; }
   Backend const& backend() const { return backend_; }
+
+ protected:
+  /// For what a derived class does with a state outside of a step: where it is until the next one.
+  struct state_place {
+    segment_list plain, blocks;
+    where support;
+    cell const* cells;          // of the segments in plain
+    std::uint8_t const* codes;  // of those in blocks
+    float const* scales;
+  };
+  state_place place_of_state(int k) const {
+    return {plain_.list(),    blocks_.list(),   support_traits::bound(support_.data()), cells_[k].data() + shift_,
+            codes_[k].data(), scales_[k].data()};
+  }
 
  private:
   bool stored_in_blocks(segment const& s) const {
@@ -345,7 +389,49 @@ class element_optimizer {
     if constexpr (copied)
       if (shift != shift_)
         backend_.copy(master_.data() + shift, master_.data() + shift_, std::size_t(plain_.slots()) * sizeof(float));
+    if constexpr (anchored)
+      if (shift != shift_)
+        backend_.copy(anchor_.data() + shift, anchor_.data() + shift_, std::size_t(plain_.slots()) * sizeof(param));
     shift_ = shift;
+  }
+
+  // Tables of a rule that measures: where each tensor's tiles begin, and how many coordinates are owned.
+  template <class Table>
+  void place_sums(std::vector<segment> const& whole, [[maybe_unused]] Table const& table) {
+    std::vector<index_t> first(layout_.tensors().size());
+    std::vector<double> coordinates;
+    index_t tiles = 0;
+    double all = 0;
+    for (segment const& s : whole) {
+      index_t n = s.size;
+      if constexpr (std::is_same_v<Support, mask>)
+        n = index_t(std::count_if(table.begin() + s.flat, table.begin() + s.flat + s.size, [](auto on) { return on; }));
+      coordinates.push_back(double(n));
+      all += double(n);
+      first[std::size_t(s.tensor)] = tiles;
+      tiles += tiles_of(s.size);
+    }
+    coordinates.push_back(all);
+    first_tile_ = buffer<index_t, Backend>(backend_, first);
+    coordinates_ = buffer<double, Backend>(backend_, coordinates);
+    tile_sums_ = buffer<double, Backend>(backend_, sums * tiles + 1);
+    if constexpr (detail::of_tensors<rule>) tensor_rules_ = buffer<rule, Backend>(backend_, index_t(first.size()));
+    if constexpr (anchored) {
+      anchors_.resize(first.size());
+      anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
+    }
+  }
+  void keep_anchor(param const* const* from) {
+    const where bound = support_traits::bound(support_.data());
+    backend_.for_each(plain_.list(), detail::take_anchor<rule, where, param>{bound, from, anchor_.data() + shift_,
+                                                                             anchor_taken_.data()});
+    backend_.for_each(blocks_.list(),
+                      detail::take_anchor<rule, where, param>{bound, from, block_anchor_.data(), anchor_taken_.data()});
+    backend_.run(detail::set_to_one{anchor_taken_.data()});
+  }
+  detail::anchor_column<param, anchored> anchor_at([[maybe_unused]] param const* p) const {
+    if constexpr (anchored) return {p};
+    else return {};
   }
 
   rounding rounding_of_slots([[maybe_unused]] float* master) const {
@@ -366,17 +452,49 @@ class element_optimizer {
                                        number(options_.lr), number(options_.more_scale), number(options_.found_inf),
                                        control_.data(), rules_.data()});
     const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
-    detail::element_update<rule, where, rounding, param, grad, cell> update{
-        control_.data(), rules_.data(), bound, rounding_of_slots(master_.data() + shift_), io, {}};
+    rule const* rules = rules_.data();
+    if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
+    using update_elements = detail::element_update<rule, where, rounding, param, grad, cell>;
+    using update_blocks = detail::block_update<rule, where, rounding, param, grad>;
+    update_elements update{control_.data(),
+                           rules,
+                           bound,
+                           rounding_of_slots(master_.data() + shift_),
+                           io,
+                           {},
+                           anchor_at(anchor_.data() + shift_)};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
-    if constexpr (random) backend_.for_teams(detail::drawn_update<decltype(update)>{plain_.list(), update});
-    else backend_.for_each(plain_.list(), update);
-    if constexpr (quantised) {
-      detail::block_update<rule, where, rounding, param, grad> update8{
-          blocks_.list(), control_.data(), rules_.data(), bound, rounding_of_slots(block_master_.data()), io, {}};
+    update_blocks update8{blocks_.list(),
+                          control_.data(),
+                          rules,
+                          bound,
+                          rounding_of_slots(block_master_.data()),
+                          io,
+                          {},
+                          anchor_at(block_anchor_.data())};
+    if constexpr (quantised)
       for (int k = 0; k < states; ++k) update8.s[k] = {codes_[k].data(), scales_[k].data()};
-      backend_.for_teams(update8);
+    if constexpr (anchored) {
+      if (!anchor_known_) keep_anchor(const_cast<param const* const*>(xs_there_.data()));
+      anchor_known_ = true;
     }
+    if constexpr (sums > 0) {
+      const detail::sums_of_tiles to{first_tile_.data(), measured_.list().tiles, tile_sums_.data()};
+      update_elements measure = update;
+      measure.rules = rules_.data();
+      backend_.for_teams(detail::measure_elements<update_elements, rule>{plain_.list(), measure, to});
+      if constexpr (quantised) {
+        update_blocks measure8 = update8;
+        measure8.rules = rules_.data();
+        backend_.for_teams(detail::measure_blocks<update_blocks, rule>{blocks_.list(), measure8, to});
+      }
+      backend_.for_teams(detail::conclude<rule>{measured_.list().table, measured_.segments(), to, coordinates_.data(),
+                                                control_.data(), rules_.data(), std::int32_t(factors_.size()),
+                                                tensor_rules_.data()});
+    }
+    if constexpr (random) backend_.for_teams(detail::drawn_update<update_elements>{plain_.list(), update});
+    else backend_.for_each(plain_.list(), update);
+    if constexpr (quantised) backend_.for_teams(update8);
   }
 
   Backend backend_;
@@ -402,6 +520,16 @@ class element_optimizer {
   buffer<group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;
   buffer<double, Backend> sums_;
+  // Of a rule that measures.
+  buffer<index_t, Backend> first_tile_;
+  buffer<double, Backend> coordinates_, tile_sums_;
+  buffer<rule, Backend> tensor_rules_;
+  // Of a rule with an anchor.
+  bool anchor_known_ = false;
+  buffer<param, Backend> anchor_, block_anchor_;
+  buffer<std::int64_t, Backend> anchor_taken_;
+  std::vector<param const*> anchors_;
+  buffer<param const*, Backend> anchors_there_;
   buffer<param*, Backend> xs_there_;
   buffer<grad const*, Backend> gs_there_;
 };

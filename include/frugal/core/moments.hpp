@@ -21,19 +21,23 @@ void validate_moments(Config const& c) {
   require_range("weight_decay", c.weight_decay, 0, 1e30, true);
 }
 
-template <class T, class Config, decay Decay>
+/// beta^t as running products: no power function, whose bits differ between libraries.
+struct moments_clock {
+  double beta1_power = 1, beta2_power = 1;
+  FRUGAL_GENERIC template <class Config>
+  FRUGAL_FN void advance(Config const& c) {
+    beta1_power = (exact(beta1_power) * exact(c.beta1)).v[0];
+    beta2_power = (exact(beta2_power) * exact(c.beta2)).v[0];
+  }
+};
+
+/// @tparam LookAhead the step is along the momentum after one more gradient of the same kind (Nesterov)
+template <class T, class Config, decay Decay, bool LookAhead = false>
 struct moments_rule {
   static constexpr state_info states[] = {{"m", values::any}, {"v", values::non_negative}};
   using scalar = T;
   using config = Config;
-  /// beta^t as running products: no power function, whose bits differ between libraries.
-  struct clock {
-    double beta1_power = 1, beta2_power = 1;
-    FRUGAL_FN void advance(config const& c) {
-      beta1_power = (exact(beta1_power) * exact(c.beta1)).v[0];
-      beta2_power = (exact(beta2_power) * exact(c.beta2)).v[0];
-    }
-  };
+  using clock = moments_clock;
   T beta1, rest1, beta2, rest2, epsilon, rate, unbias, decayed;
 
   FRUGAL_FN moments_rule(config const& c, group_factors const& g, clock const& k)
@@ -49,7 +53,8 @@ struct moments_rule {
     m = beta1 * m + rest1 * g;
     v = beta2 * v + rest2 * (g * g);
     if constexpr (Decay == decay::decoupled) x = decayed * x;
-    x = x - rate * (m / (unbias * sqrt(v) + epsilon));
+    if constexpr (LookAhead) x = x - rate * ((beta1 * m + rest1 * g) / (unbias * sqrt(v) + epsilon));
+    else x = x - rate * (m / (unbias * sqrt(v) + epsilon));
   }
 };
 
