@@ -125,6 +125,8 @@ class cholesky : public detail::factorization<Backend, Provider> {
     impl_.inverse(to);
   }
   linalg_report report() const { return this->read(impl_.report()); }
+  /// The report where it is made: for kernels.
+  linalg_report const* reported() const { return impl_.report(); }
 
  private:
   index_t n_;
