@@ -43,4 +43,21 @@ inline void add_stream(table& t, crew& c, model& d, std::string name, int states
   t.add(std::move(name), double(12 + 2 * bytes * std::size_t(states)), std::move(pass));
 }
 
+/// Two passes: one that reads, over arrays of as many floats as x, and one in place over others.
+template <int R, int W>
+void add_two_passes(table& t, crew& c, model const& d, std::string name, std::vector<float*> read,
+                    std::array<float*, R> place) {
+  std::size_t const n = d.x.size();
+  double const bytes = 4 * (double(read.size()) + R + W);
+  t.add(std::move(name), bytes, [=, &c] {
+    float volatile sink = 0;
+    c.run(n, [&](std::size_t begin, std::size_t end) {
+      constexpr std::size_t tile = 16384;
+      for (std::size_t i = begin; i < end; i += tile)
+        for (float const* p : read) sink = read_only(p + i, std::min(tile, end - i));
+    });
+    stream<R, W>(c, place, n);
+  });
+}
+
 }  // namespace bench
