@@ -108,6 +108,17 @@ void use(frugal::d_psgd<Optimizer, Mixing>& o) {
   o.step(x.view(), g.view());
   EXPECT_TRUE(has_changed(x, o.backend(), n));
 }
+template <class Optimizer, class Transport>
+void use(frugal::sharded<Optimizer, Transport>& o) {
+  using parameter = typename frugal::sharded<Optimizer, Transport>::parameter;
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<parameter>(o.backend(), n, 1);
+  const auto g = memory<float>(o.backend(), n, 1);
+  o.config().lr = 0.5;
+  o.step(x.view(), g.view());
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
+  o.scatter(o.gather());
+}
 
 }  // namespace frugal_test
 
