@@ -10,6 +10,7 @@
 //   static config usual();                     // with weight decay
 //   static constexpr reach moves = ...;        // optional: what the step of an element depends on, if not on itself
 //   static constexpr bool anchored = true;     // optional: it keeps a copy of the parameters
+//   static constexpr bool remembers_rates = true;  // optional: later steps depend on the rates of earlier ones
 //
 // and says INSTANTIATE_TEST_SUITE_P(name, optimizer_suite, the<that struct>());
 #pragma once
@@ -28,6 +29,7 @@ struct subject {
   std::vector<std::string> states;
   reach moves = reach::itself;
   bool anchored = false;  // keeps a copy of the parameters
+  bool remembers_rates = false;
 
   virtual ~subject() = default;
   virtual std::unique_ptr<driver<float>> make(machine const&, frugal::layout const&, std::vector<float> const& x0,
@@ -44,6 +46,7 @@ struct subject_of final : subject {
     states = Description::states();
     if constexpr (requires { Description::moves; }) moves = Description::moves;
     if constexpr (requires { Description::anchored; }) anchored = Description::anchored;
+    if constexpr (requires { Description::remembers_rates; }) remembers_rates = Description::remembers_rates;
   }
   std::unique_ptr<driver<float>> make(machine const& m, frugal::layout const& l, std::vector<float> const& x0, stored s,
                                       golden_case const* c, arrangement const& a) const override {
