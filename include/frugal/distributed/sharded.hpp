@@ -233,13 +233,14 @@ class sharded {
       ++skipped_;
       return;
     }
-    step_options<space>& now = optimizer_.options();
-    now = {.gradient_scale = factor.v[0], .lr = options_.lr};
+    step_options<space> now;
+    now.gradient_scale = factor.v[0], now.lr = options_.lr;
     if (!(now.gradient_scale - now.gradient_scale == 0)) {  // no gradient_scale that a caller may ask for
       const float f = float(factor.v[0]);
       backend().copy_in(nonfinite_.data(), &f, sizeof f);
       now.gradient_scale = 1, now.more_scale = nonfinite_.view();
     }
+    optimizer_.options() = now;
     local();
     for (run const& r : runs) {
       bytes_.clear();
