@@ -22,8 +22,9 @@ for header in include/frugal/*/*.hpp; do
     sharing/cyclic_fold | sharing/gradient_scaling) continue ;;
     zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
     zeroth_order/update_log | zeroth_order/replicas) continue ;;
-    optim/schedules | optim/step_law) continue ;;
     distributed/shard | distributed/whole_state) continue ;;
+    optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
+    optim/kronecker | optim/kronecker_optimizer) continue ;;
   esac
   algorithms=$((algorithms + 1))
   for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \

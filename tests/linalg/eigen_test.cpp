@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Factorizations by Eigen.
+// Factorizations by Eigen, and the methods that are made of them.
 #include <frugal/linalg/eigen.hpp>
+#include <frugal/optim/soap.hpp>
 
 #include "linalg/factorization_suite.hpp"
+#include "support/kronecker.hpp"
 
 namespace frugal_test {
 
 using eigen_combinations =
     testing::Types<combination<float, frugal::eigen_linalg>, combination<double, frugal::eigen_linalg>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(eigen, factorization, eigen_combinations);
+
+TEST(eigen, carries_out_soap) {
+  for (golden_case const& c : read_golden("soap.txt")) {
+    if (c.name != "square" && c.name != "tensor") continue;
+    SCOPED_TRACE(c.name);
+    frugal::soap opt(frugal::serial_backend{}, frugal::layout{{"w", c.numbers<frugal::index_t>("given")}},
+                     {.lr = c.config("lr"), .weight_decay = c.config("wd"), .frequency = 3}, frugal::types<double>{},
+                     frugal::eigen_linalg{});
+    follow<double>(opt, c, 2e-11);
+  }
+}
 
 }  // namespace frugal_test

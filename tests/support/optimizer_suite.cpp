@@ -4,6 +4,7 @@
 #include <cmath>
 
 namespace frugal_test {
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(optimizer_suite);  // tests of other methods do without
 namespace {
 
 const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();

@@ -46,6 +46,26 @@ void use(O<B, S, At, frugal::types<P, G>, R>& o) {
   EXPECT_TRUE(has_changed(x, o.backend(), n));
   EXPECT_EQ(o.report().steps, 1);
 }
+// Those with matrices: SOAP's first gradient moves nothing.
+template <template <class...> class O, class B, class P, class G, class R, class Provider>
+requires requires(O<B, frugal::types<P, G>, R, Provider>& o) { o.workspace_bytes(); }
+void use(O<B, frugal::types<P, G>, R, Provider>& o) {
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<P>(o.backend(), n, 1);
+  const auto g = memory<G>(o.backend(), n, 1);
+  o.config().lr = 0.5;
+  for (int t = 0; t < 2; ++t) o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
+  EXPECT_GE(o.report().steps, 1);
+}
+template <class B, class P, class G, class R, class L>
+void use(frugal::muon<B, frugal::types<P, G>, R, L>& o) {
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<P>(o.backend(), n, 1);
+  const auto g = memory<G>(o.backend(), n, 1);
+  o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
+}
 template <class D, class S, class P, class G, class R, class B>
 void use(frugal::mezo<B, D, S, frugal::types<P, G>, R>& o) {
   const frugal::index_t n = o.layout().size();
