@@ -304,15 +304,15 @@ struct block_update {
     }
   };
 
-  /// The block from slot `at` of its segment on, as it is stored: what is bound to it, its states in `tile`.
-  FRUGAL_GENERIC template <class Team, int... K>
-  FRUGAL_FN apply decoded(Team const& team, segment const& seg, Rule const& rule, index_t at, float* tile,
-                          std::integer_sequence<int, K...>) const {
-    const index_t slot = seg.slot + at;
+  /// What is bound to the block from slot `at` of its segment on; its states are in `tile`, once they are decoded.
+  FRUGAL_FN apply bind(segment const& seg, Rule const& rule, index_t at, float* tile) const {
     const segment here = part_of<Where>(seg, at);  // the block as a segment of its own
+    return {rule, ctl->factor,           where.bind(here), rounding.bind(here), io.parameters(here), io.gradients(here),
+            tile, anchor.from(here.slot)};
+  }
+  FRUGAL_GENERIC template <class Team, int... K>
+  FRUGAL_FN void decode(Team const& team, index_t slot, float* tile, std::integer_sequence<int, K...>) const {
     (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
-    return {rule, ctl->factor,      where.bind(here), rounding.bind(here), io.parameters(here), io.gradients(here),
-            tile, anchor.from(slot)};
   }
 
  private:
@@ -324,7 +324,8 @@ struct block_update {
                         std::integer_sequence<int, K...>) const {
     const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
     float* tile = team.template scratch<float>();
-    apply rule = decoded(team, seg, rules[rule_of<Rule>(seg)], at, tile, std::integer_sequence<int, K...>{});
+    apply rule = bind(seg, rules[rule_of<Rule>(seg)], at, tile);
+    decode(team, slot, tile, std::integer_sequence<int, K...>{});
     if constexpr (draws)
       rule.rounding = rounding.draw(team, rule.where, part_of<Where>(seg, at), size,
                                     reinterpret_cast<std::uint32_t*>(tile + scratch_words));

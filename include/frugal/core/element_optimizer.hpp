@@ -421,7 +421,7 @@ class element_optimizer {
       anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
     }
   }
-  void keep_anchor(param const* const* from) {
+  void keep_anchor(param const* const* from) requires(anchored) {
     const where bound = support_traits::bound(support_.data());
     backend_.for_each(plain_.list(), detail::take_anchor<rule, where, param>{bound, from, anchor_.data() + shift_,
                                                                              anchor_taken_.data()});

@@ -7,7 +7,7 @@
 /// Such a rule has, beside what every rule has,
 ///     static constexpr int sums;                   how many
 ///     static constexpr measured over;              each_tensor or the_model
-///     template <int K, class V> V term(V x, V g, V state ...) const;     what the K-th sum adds up; no state changes
+///     template <int K, class V> V term(V x, V g, V state ...) const;     what the K-th sum adds up, or term(V x, V g)
 ///     void conclude(double const* sum, double count);    the sums, over so many coordinates: sets coefficients
 #pragma once
 #include "reduce.hpp"
@@ -16,6 +16,15 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
+/// Do a rule's terms read states?
+template <class Rule>
+inline constexpr bool measures_states = !requires(Rule const& r, lanes<typename Rule::scalar, 1> v) {
+  r.template term<0>(v, v);
+};
+
+template <class Rule>
+using states_measured = std::make_integer_sequence<int, measures_states<Rule> ? state_count<Rule> : 0>;
+
 /// The K-th term of a chunk; outside of the support it is zero.
 FRUGAL_GENERIC template <int K, class Chunk, class Bound, int... S>
 FRUGAL_FN auto term_of_chunk(Chunk c, Bound const& b, std::integer_sequence<int, S...>) {
@@ -23,7 +32,9 @@ FRUGAL_FN auto term_of_chunk(Chunk c, Bound const& b, std::integer_sequence<int,
   using P = typename Bound::parameter;
   const V x0 = b.where.load(c, b.x), grad = b.where.load(c, b.g) * V(b.factor);
   const V x = b.rounding.template precise<P>(x0, b.rounding.load(c, x0));
-  return b.where.keep(c, V(typename V::scalar(0)), b.rule.template term<K>(x, grad, c.load(b.state(S))...));
+  const V none(typename V::scalar(0));
+  if constexpr (sizeof...(S) == 0) return b.where.keep(c, none, b.rule.template term<K>(x, grad));
+  else return b.where.keep(c, none, b.rule.template term<K>(x, grad, c.load(b.state(S))...));
 }
 
 /// Where the sums of the tiles go: those of the K-th term from K * all on, in the order of all segments.
@@ -50,7 +61,7 @@ struct measure_elements {
     auto contiguous() const { return b.contiguous(); }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
-      return term_of_chunk<K>(c, b, std::make_integer_sequence<int, state_count<Rule>>{});
+      return term_of_chunk<K>(c, b, states_measured<Rule>{});
     }
   };
   index_t teams() const { return tiles.tiles; }
@@ -102,9 +113,12 @@ struct measure_blocks {
    private:
     FRUGAL_GENERIC template <class Chunk, int... K>
     FRUGAL_FN void each(Chunk c, std::integer_sequence<int, K...>) const {
-      using V = typename Chunk::value;
-      const V term[] = {term_of_chunk<K>(c, b, std::make_integer_sequence<int, N>{})...};
-      (c.store(slots + K * block, c.load(slots + K * block) + term[K]), ...);
+      (one<K>(c), ...);  // one after the other: with all terms at once a GPU runs out of registers
+    }
+    FRUGAL_GENERIC template <int K, class Chunk>
+    FRUGAL_FN void one(Chunk c) const {
+      float* const p = slots + K * block;
+      c.store(p, c.load(p) + term_of_chunk<K>(c, b, states_measured<Rule>{}));
     }
   };
   /// Slots back to zero.
@@ -130,8 +144,9 @@ struct measure_blocks {
     team.template for_values<float>(block, clear{slots});
     for (index_t at = from; at < end; at += block) {
       const index_t n = end - at < block ? end - at : block;
-      const auto b =
-          update.decoded(team, seg, update.rules[seg.group], at, scratch, std::make_integer_sequence<int, N>{});
+      const auto b = update.bind(seg, update.rules[seg.group], at, scratch);
+      if constexpr (measures_states<Rule>)
+        update.decode(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
       team.template for_values<float>(n, add{b, slots});
     }
     for (int k = 0; k < sums; ++k) {

@@ -48,7 +48,7 @@ struct lars_rule {
     rate = T(lr);
   }
   FRUGAL_GENERIC template <int K, class V>
-  FRUGAL_FN V term(V x, V g, V) const {
+  FRUGAL_FN V term(V x, V g) const {
     if constexpr (K == 0) return x * x;
     else return g * g;
   }
