@@ -83,6 +83,21 @@ class layout {
     data_ = std::move(d);
   }
 
+  /// The same tensors, but what is not in these groups is frozen: what one of several optimizers of a model sees.
+  /// Tensors without a group are in the group "default".
+  layout only(std::vector<std::string> const& names) const {
+    auto d = std::make_shared<data>(*data_);
+    for (group& g : d->groups) g.frozen = true;
+    for (std::string const& name : names) {
+      const int g = find_group(*d, name);
+      require(g >= 0, "a group", "one of the layout's groups", detail::text("'", name, "'"));
+      d->groups[std::size_t(g)].frozen = data_->groups[std::size_t(g)].frozen;
+    }
+    layout l(*this);
+    l.data_ = std::move(d);
+    return l;
+  }
+
   index_t size() const { return data_->size; }
   std::vector<tensor> const& tensors() const { return data_->tensors; }
   std::vector<group> const& groups() const { return data_->groups; }
