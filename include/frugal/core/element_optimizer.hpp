@@ -459,7 +459,7 @@ class element_optimizer {
     update_elements update{control_.data(),
                            rules,
                            bound,
-                           rounding_of_slots(master_.data() + shift_),
+                           rounding_of_slots(copied ? master_.data() + shift_ : nullptr),
                            io,
                            {},
                            anchor_at(anchor_.data() + shift_)};
