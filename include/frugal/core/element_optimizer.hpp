@@ -429,6 +429,11 @@ class element_optimizer {
                       detail::take_anchor<rule, where, param>{bound, from, block_anchor_.data(), anchor_taken_.data()});
     backend_.run(detail::set_to_one{anchor_taken_.data()});
   }
+  // Where slot 0 is; null in what the rule or the rounding does not have.
+  template <class T>
+  T* first_slot(buffer<T, Backend> const& b) const {
+    return b.size() > 0 ? b.data() + shift_ : nullptr;
+  }
   detail::anchor_column<param, anchored> anchor_at([[maybe_unused]] param const* p) const {
     if constexpr (anchored) return {p};
     else return {};
@@ -456,13 +461,8 @@ class element_optimizer {
     if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
     using update_elements = detail::element_update<rule, where, rounding, param, grad, cell>;
     using update_blocks = detail::block_update<rule, where, rounding, param, grad>;
-    update_elements update{control_.data(),
-                           rules,
-                           bound,
-                           rounding_of_slots(copied ? master_.data() + shift_ : nullptr),
-                           io,
-                           {},
-                           anchor_at(anchor_.data() + shift_)};
+    update_elements update{
+        control_.data(), rules, bound, rounding_of_slots(first_slot(master_)), io, {}, anchor_at(first_slot(anchor_))};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
     update_blocks update8{blocks_.list(),
                           control_.data(),
