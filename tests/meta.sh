@@ -23,7 +23,7 @@ for header in include/frugal/*/*.hpp; do
     zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
     zeroth_order/update_log | zeroth_order/replicas) continue ;;
     distributed/shard | distributed/whole_state) continue ;;
-    optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
+    optim/group_sets | optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
     optim/kronecker | optim/kronecker_optimizer) continue ;;
   esac
   algorithms=$((algorithms + 1))

@@ -11,23 +11,12 @@
 #pragma once
 #include <array>
 
-#include "../core/element_optimizer.hpp"
+#include "../core/element_policies.hpp"
 #include "whole_state.hpp"
 
 namespace frugal {
 inline namespace v0 {
 namespace detail {
-
-template <template <class> class Rule, class B, class S, class At, class T, class R>
-struct element_policies {
-  using rule = Rule<typename T::compute>;
-  using backend = B;
-  using storage = S;
-  using support = At;
-  using types = T;
-};
-template <template <class> class Rule, class B, class S, class At, class T, class R>
-element_policies<Rule, B, S, At, T, R> policies_of(element_optimizer<Rule, B, S, At, T, R> const&);
 
 /// Does a rule need sums over whole tensors or the whole model?
 template <class Rule>

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file Groups of weights that are removed together: slices of tensors, in sets of equal slices. What methods of
+/// structured pruning share: sums over groups, groups that shrink, and the model that is left.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "../core/layout.hpp"
+#include "../core/work.hpp"
+
+namespace frugal {
+inline namespace v0 {
+
+/// What a tensor has to do with the groups of a set.
+enum class group_part {
+  scored,  ///< is trained, counts for the scores, goes to zero
+  zeroed,  ///< goes to zero, and does not count
+  follows  ///< reads what the group makes (a next layer's columns): is cut out at the end, and left alone before
+};
+/// Slices of a tensor along an axis: slice k belongs to group k.
+struct group_member {
+  std::string tensor;
+  int axis = 0;
+  group_part part = group_part::scored;
+};
+/// As many groups as the members have slices along their axes. With heads > 1 an axis is heads x (size of a head), and
+/// a group is one of the heads, or one place in all heads.
+struct group_set {
+  std::vector<group_member> members;
+  index_t heads = 1;
+  bool whole_heads = false;
+};
+
+namespace detail {
+
+enum class group_status : std::uint8_t { kept, shrinking, removed };
+
+/// A member as kernels see it: element i of group k is at (i / inner) * groups * inner + k * inner + i % inner.
+struct group_member_there {
+  index_t outer, groups, inner, flat;
+  std::int32_t tensor, part;
+  FRUGAL_FN index_t size() const { return outer * inner; }
+  FRUGAL_FN index_t at(index_t k, index_t i) const { return (i / inner * groups + k) * inner + i % inner; }
+};
+/// The groups and members of a set.
+struct group_range {
+  index_t first_group;
+  std::int32_t first_member, members;
+};
+struct group_table {
+  group_member_there const* members;
+  group_range const* ranges;
+  std::int32_t const* set_of_group;
+  index_t groups;
+};
+
+/// For each group the sums of x^2, d^2 and x d, in double: element j of a group is added to slot j mod 256, and the
+/// slots by halving.
+template <class P>
+struct sum_groups {
+  static constexpr index_t slots = 256;
+  static constexpr unsigned team_threads = unsigned(slots);
+  static constexpr int scratch_bytes = int(3 * slots * index_t(sizeof(double)));
+  group_table table;
+  P const* const* x;
+  P const* before;  // flat
+  double lr;
+  double* sums;
+
+  index_t teams() const { return table.groups; }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const group_range set = table.ranges[table.set_of_group[team.rank()]];
+    double* slot = team.template scratch<double>();
+    for (index_t s = team.lane(); s < slots; s += index_t(team.lanes())) {
+      exact xx(0.0), dd(0.0), xd(0.0);
+      index_t next = s;  // element of the member
+      for (std::int32_t m = 0; m < set.members; ++m) {
+        group_member_there const& member = table.members[set.first_member + m];
+        if (member.part != std::int32_t(group_part::scored)) continue;
+        for (; next < member.size(); next += slots) {
+          const index_t at = member.at(team.rank() - set.first_group, next);
+          const exact old(widen<double>(before[member.flat + at])), now(widen<double>(x[member.tensor][at]));
+          const exact d = lr > 0 ? (old - now) / exact(lr) : exact(0.0);
+          xx = xx + old * old;
+          dd = dd + d * d;
+          xd = xd + old * d;
+        }
+        next -= member.size();
+      }
+      slot[s] = xx.v[0], slot[slots + s] = dd.v[0], slot[2 * slots + s] = xd.v[0];
+    }
+    for (index_t half = slots / 2; half > 0; half /= 2) {
+      team.sync();
+      for (index_t s = team.lane(); s < half; s += index_t(team.lanes()))
+        for (index_t k = 0; k < 3; ++k) slot[k * slots + s] += slot[k * slots + s + half];
+    }
+    team.sync();
+    if (team.lane() == 0)
+      for (index_t k = 0; k < 3; ++k) sums[3 * team.rank() + k] = slot[k * slots];
+  }
+};
+
+/// What shrinks is multiplied, what was removed is zero; at the end of a period the former becomes the latter.
+template <class P>
+struct shrink_groups {
+  static constexpr unsigned team_threads = 256;
+  static constexpr int scratch_bytes = 4;
+  using compute = typename types<P>::compute;
+  group_table table;
+  P* const* x;
+  std::uint8_t* status;
+  double factor;
+  bool last;
+
+  index_t teams() const { return table.groups; }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const auto now = group_status(status[team.rank()]);
+    if (now == group_status::kept) return;
+    const bool removed = last || now == group_status::removed;
+    using one = lanes<compute, 1>;
+    const one f{compute(factor)};
+    const group_range set = table.ranges[table.set_of_group[team.rank()]];
+    for (std::int32_t m = 0; m < set.members; ++m) {
+      group_member_there const& member = table.members[set.first_member + m];
+      if (member.part == std::int32_t(group_part::follows)) continue;
+      for (index_t i = team.lane(); i < member.size(); i += index_t(team.lanes())) {
+        P& place = x[member.tensor][member.at(team.rank() - set.first_group, i)];
+        place = narrow<P>(removed ? compute(0) : (one(widen<compute>(place)) * f).v[0]);
+      }
+    }
+    team.sync();  // all have read the status
+    if (team.lane() == 0 && last) status[team.rank()] = std::uint8_t(group_status::removed);
+  }
+};
+
+/// Sets of groups over a layout, on the host.
+class group_sets {
+ public:
+  group_sets(layout const& l, std::vector<group_set> sets, index_t divisible) : divisible_(divisible) {
+    fnv1a hash;
+    std::vector<bool> grouped(std::size_t(l.size()), false);
+    for (group_set const& s : sets) {
+      require(!s.members.empty(), "the members of a set of groups", "one or more", 0);
+      require(s.heads >= 1, "the heads of a set of groups", ">= 1", s.heads);
+      index_t count = -1, scored = 0;
+      ranges_.push_back({groups_, std::int32_t(members_.size()), std::int32_t(s.members.size())});
+      for (group_member const& m : s.members) {
+        tensor const& t = find(l, m.tensor);
+        const std::string what = text("the axis of '", t.name, "' in a set of groups");
+        if (m.axis < 0 || std::size_t(m.axis) >= t.shape.size())
+          refuse(what, text("0 to ", t.shape.size(), " - 1"), text(m.axis));
+        group_member_there g{1,        t.shape[std::size_t(m.axis)],          1,
+                             t.offset, std::int32_t(&t - l.tensors().data()), std::int32_t(m.part)};
+        for (int k = 0; k < m.axis; ++k) g.outer *= t.shape[std::size_t(k)];
+        for (std::size_t k = std::size_t(m.axis) + 1; k < t.shape.size(); ++k) g.inner *= t.shape[k];
+        require(g.groups % s.heads == 0, what, text("a multiple of ", s.heads, " heads"), g.groups);
+        const index_t size = g.groups / s.heads;
+        if (s.heads > 1 && s.whole_heads) g.inner *= size, g.groups = s.heads;
+        else g.outer *= s.heads, g.groups = size;
+        if (count < 0) count = g.groups;
+        require(g.groups == count, text("the slices of '", t.name, "' in a set of groups"), count, g.groups);
+        if (m.part == group_part::scored) scored += g.size();
+        if (m.part != group_part::follows) claim(t, grouped);
+        members_.push_back(g), axes_.push_back(m.axis);
+        hash.add(t.name).add(std::uint64_t(m.axis)).add(std::uint64_t(g.part)).add(std::uint64_t(g.groups));
+        hash.add(std::uint64_t(g.inner));
+      }
+      require(scored > 0, "the members of a set of groups", "one that is scored, and not empty", "none");
+      for (index_t k = 0; k < count; ++k) {
+        set_of_group_.push_back(std::int32_t(ranges_.size() - 1));
+        sizes_.push_back(scored);
+      }
+      groups_ += count;
+      if (count > divisible) prunable_ += count;
+    }
+    hash_ = hash.value();
+  }
+  std::vector<group_member_there> const& members() const { return members_; }
+  std::vector<group_range> const& ranges() const { return ranges_; }
+  std::vector<std::int32_t> const& set_of_group() const { return set_of_group_; }
+  index_t groups() const { return groups_; }
+  index_t size_of_group(index_t g) const { return sizes_[std::size_t(g)]; }
+  std::uint64_t hash() const { return hash_; }
+  /// Of the groups of sets that have more than `divisible`.
+  index_t target(double sparsity) const {
+    return index_t((exact(double(prunable_)) * exact(sparsity < 0.999 ? sparsity : 0.999)).v[0]);
+  }
+
+  /// The `count` groups of the lowest scores that are kept now begin to shrink; of equal ones the first. A set keeps
+  /// `divisible` groups or more, and a multiple: where it would keep another number, fewer of its groups shrink.
+  void choose(std::vector<double> const& scores, index_t count, std::vector<std::uint8_t>& status) const {
+    std::vector<index_t> order, chosen, kept(ranges_.size());
+    for (index_t g = 0; g < groups_; ++g)
+      if (status[std::size_t(g)] == std::uint8_t(group_status::kept)) order.push_back(g), ++kept[set_of(g)];
+    const std::vector<index_t> before = kept;
+    std::stable_sort(order.begin(), order.end(),
+                     [&](index_t a, index_t b) { return scores[std::size_t(a)] < scores[std::size_t(b)]; });
+    for (index_t g : order) {
+      if (index_t(chosen.size()) == count) break;
+      if (kept[set_of(g)] > divisible_) chosen.push_back(g), --kept[set_of(g)];
+    }
+    for (auto g = chosen.rbegin(); g != chosen.rend(); ++g)  // those with the highest scores stay
+      if (kept[set_of(*g)] % divisible_ != 0) ++kept[set_of(*g)], *g = -1;
+    for (index_t g : chosen)
+      if (g >= 0) status[std::size_t(g)] = std::uint8_t(group_status::shrinking);
+  }
+
+  /// Of each set, the groups that are kept.
+  std::vector<std::vector<index_t>> kept(std::vector<bool> const& keep) const {
+    std::vector<std::vector<index_t>> out(ranges_.size());
+    for (index_t g = 0; g < groups_; ++g)
+      if (keep[std::size_t(g)]) out[set_of(g)].push_back(g - ranges_[set_of(g)].first_group);
+    return out;
+  }
+  /// The layout of what is kept; take(i) for each of its coordinates, with the coordinate i in the whole model.
+  template <class Take>
+  layout cut(layout const& l, std::vector<std::vector<index_t>> const& kept, Take const& take) const {
+    std::vector<tensor_spec> specs;
+    for (tensor const& t : l.tensors()) {
+      tensor_spec s{t.name, t.shape, t.group == 0 ? "" : l.groups()[std::size_t(t.group)].name};
+      std::vector<bool> stays(std::size_t(t.size), true);
+      for (std::size_t set = 0; set < ranges_.size(); ++set)
+        for (std::int32_t k = 0; k < ranges_[set].members; ++k) {
+          const auto at = std::size_t(ranges_[set].first_member + k);
+          group_member_there const& m = members_[at];
+          if (m.tensor != std::int32_t(&t - l.tensors().data())) continue;
+          index_t& extent = s.shape[std::size_t(axes_[at])];
+          extent = extent / m.groups * index_t(kept[set].size());
+          std::vector<bool> one(std::size_t(m.groups), false);
+          for (index_t g : kept[set]) one[std::size_t(g)] = true;
+          for (index_t i = 0; i < t.size; ++i)
+            if (!one[std::size_t(i / m.inner % m.groups)]) stays[std::size_t(i)] = false;
+        }
+      for (index_t i = 0; i < t.size; ++i)
+        if (stays[std::size_t(i)]) take(t.offset + i);
+      specs.push_back(std::move(s));
+    }
+    return {specs, {l.groups().begin() + 1, l.groups().end()}};
+  }
+
+ private:
+  std::size_t set_of(index_t g) const { return std::size_t(set_of_group_[std::size_t(g)]); }
+  static tensor const& find(layout const& l, std::string const& name) {
+    for (tensor const& t : l.tensors())
+      if (t.name == name) return t;
+    refuse("a tensor of a set of groups", "one of the layout", text("'", name, "'"));
+  }
+  /// A coordinate is in one set at most.
+  static void claim(tensor const& t, std::vector<bool>& grouped) {
+    for (index_t i = t.offset; i < t.offset + t.size; ++i) {
+      require(!grouped[std::size_t(i)], text("the groups of '", t.name, "'"), "one set", "a second one");
+      grouped[std::size_t(i)] = true;
+    }
+  }
+
+  index_t divisible_, groups_ = 0, prunable_ = 0;
+  std::uint64_t hash_ = 0;
+  std::vector<group_member_there> members_;
+  std::vector<int> axes_;
+  std::vector<group_range> ranges_;
+  std::vector<std::int32_t> set_of_group_;
+  std::vector<index_t> sizes_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace frugal
