@@ -25,6 +25,7 @@ for header in include/frugal/*/*.hpp; do
     distributed/shard | distributed/whole_state) continue ;;
     optim/group_sets | optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
     optim/kronecker | optim/kronecker_optimizer) continue ;;
+    optim/layerwise | optim/linear_layers) continue ;;
   esac
   algorithms=$((algorithms + 1))
   for file in "tests/$family/${name}_test.cpp" "tests/$family/${name}_device.cu" \

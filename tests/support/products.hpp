@@ -66,6 +66,21 @@ void use(frugal::muon<B, frugal::types<P, G>, R, L>& o) {
   o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
   EXPECT_TRUE(has_changed(x, o.backend(), n));
 }
+// What turns gradients of layers, here of one without a bias, into directions; some do not at the first step.
+template <class O>
+requires requires(O& o) { o.has_fallen_back(); }
+void use(O& o) {
+  const frugal::index_t in = o.input_factor(0).rows(), out = o.output_factor(0).rows();
+  const auto a = memory<float>(o.backend(), 3 * in, 1), d = memory<float>(o.backend(), 3 * out, 1);
+  auto g = memory<float>(o.backend(), o.layout().size(), 1);
+  using rows = frugal::mat_view<float, typename O::space>;
+  o.config().refresh_every = 1;
+  for (int t = 0; t < 2; ++t) {
+    o.observe(0, rows(a.data(), 3, in), rows(d.data(), 3, out));
+    o.precondition(g.view());
+  }
+  EXPECT_TRUE(has_changed(g, o.backend(), o.layout().size()));
+}
 template <class D, class S, class P, class G, class R, class B>
 void use(frugal::mezo<B, D, S, frugal::types<P, G>, R>& o) {
   const frugal::index_t n = o.layout().size();
