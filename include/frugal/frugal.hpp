@@ -29,6 +29,7 @@
 #include "optim/muon.hpp"
 #include "optim/nadamw.hpp"
 #include "optim/rmsprop.hpp"
+#include "optim/sam.hpp"
 #include "optim/schedule_free_adamw.hpp"
 #include "optim/schedules.hpp"
 #include "optim/shampoo.hpp"

@@ -58,6 +58,17 @@ void use(O<B, frugal::types<P, G>, R, Provider>& o) {
   EXPECT_TRUE(has_changed(x, o.backend(), n));
   EXPECT_GE(o.report().steps, 1);
 }
+template <class O, class P, class G>
+void use(frugal::sam<O, frugal::types<P, G>>& o) {
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<P>(o.backend(), n, 1);
+  const auto g = memory<G>(o.backend(), n, 1);
+  o.optimizer().config().lr = 0.5;
+  int calls = 0;
+  o.step(x.view(), g.view(), [&] { ++calls; });
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
+}
 template <class B, class P, class G, class R, class L>
 void use(frugal::muon<B, frugal::types<P, G>, R, L>& o) {
   const frugal::index_t n = o.layout().size();
