@@ -209,6 +209,7 @@ class sam {
   template <class X, class Y, class F>
   void finish(X&& x, Y&& g, F&& gradient) {
     if (config_.rho > 0) {
+      locate(model_view<P, space>(x), model_view<G const, space>(g));  // gradient() may have assigned to a vector g
       const on_the_edge here(*this);
       gradient();
     }
