@@ -205,6 +205,19 @@ void test_options(Make const& make) {
     }
     EXPECT_TRUE(same_bits(plain, x));
   }
+  // A group's factors change.
+  {
+    auto a = make(l), b = make(l);
+    a.set_group({.name = "slow", .lr = 0.25});
+    auto x = numbers(n, 1), y = x;
+    for (int t = 0; t < 3; ++t) a.step(x, g(t)), b.step(y, g(t));
+    for (frugal::index_t i = 0; i < n; ++i) EXPECT_EQ(x[std::size_t(i)] == y[std::size_t(i)], i < 64) << i;
+    EXPECT_TRUE(refused([&] { a.set_group({.name = "none"}); }, "a group", "one of the layout's groups", "'none'"));
+    EXPECT_TRUE(refused([&] { a.set_group({.name = "slow", .frozen = true}); }, "group 'slow'", "frozen as constructed",
+                        "a change"));
+    EXPECT_TRUE(
+        throws<frugal::invalid_argument>([&] { a.set_group({.name = "slow", .lr = 1e5}); }, {"lr * weight_decay"}));
+  }
   // From a state that was saved, by another object.
   {
     auto a = make(l);

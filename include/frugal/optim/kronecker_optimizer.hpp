@@ -84,15 +84,24 @@ class kronecker_optimizer {
   config_type& config() { return config_; }
   step_options<space>& options() { return options_; }
   void check_settings() const {
-    for (group_factors const& f : factors_) {
-      config_type c = config_;
-      c.lr *= f.lr;
-      c.weight_decay *= f.weight_decay;
-      validate(c);
-    }
+    for (group_factors const& f : factors_) check_settings(f);
     require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
             options_.gradient_scale);
     require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
+  }
+  /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
+  void set_group(group const& g) {
+    for (std::size_t i = 0; i < factors_.size(); ++i) {
+      if (layout_.groups()[i].name != g.name) continue;
+      require(g.frozen == layout_.groups()[i].frozen, text("group '", g.name, "'"), "frozen as constructed",
+              "a change");
+      require_range("a group's lr factor", g.lr, 0, 1e300, true);
+      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
+      check_settings({g.lr, g.weight_decay});
+      factors_[i] = {g.lr, g.weight_decay};
+      return;
+    }
+    refuse("a group", "one of the layout's groups", text("'", g.name, "'"));
   }
   step_report report() const { return {counted().step, control_.skipped, control_.norm}; }
 
@@ -316,6 +325,12 @@ class kronecker_optimizer {
   Method& method() { return static_cast<Method&>(*this); }
   Method const& method() const { return static_cast<Method const&>(*this); }
 
+  void check_settings(group_factors const& f) const {
+    config_type c = config_;
+    c.lr *= f.lr;
+    c.weight_decay *= f.weight_decay;
+    validate(c);
+  }
   void remember() {
     if (now_xs_ == xs_ && now_gs_ == gs_) return;
     overlap_.clear();
