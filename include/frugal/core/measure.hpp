@@ -157,6 +157,23 @@ struct measure_blocks {
   }
 };
 
+/// The canonical sum of n doubles, which are overwritten; every lane gets it. For teams with the scratch of one.
+FRUGAL_GENERIC template <class Team>
+FRUGAL_FN double sum_in_place(Team const& team, double* p, index_t n) {
+  for (;; n = tiles_of(n)) {
+    double s = 0;
+    for (index_t i = 0; i == 0 || i * tile_size < n; ++i) {
+      const index_t left = n - i * tile_size;
+      s = team.template sum<double>(elements<double, double, false>{p}.bind({}), i * tile_size,
+                                    left < tile_size ? left : tile_size);
+      team.sync();  // all have it, and have read what it is made of
+      if (n > tile_size && team.lane() == 0) p[i] = s;
+    }
+    if (n <= tile_size) return s;
+    team.sync();
+  }
+}
+
 /// From the tiles' sums to the rules: for each tensor its own, or the groups' once more. A team a segment, or one.
 template <class Rule>
 struct conclude {
@@ -179,33 +196,16 @@ struct conclude {
     if constexpr (detail::of_tensors<Rule>) {
       const segment seg = segments[team.rank()];
       FRUGAL_UNROLL for (int k = 0; k < Rule::sums; ++k) sum[k] =
-          total(team, from.at(seg, seg.first_tile) + k * from.all, tiles_of(seg.size));
+          sum_in_place(team, from.at(seg, seg.first_tile) + k * from.all, tiles_of(seg.size));
       if (team.lane() != 0) return;
       Rule r = of_groups[seg.group];
       r.conclude(sum, coordinates[team.rank()]);
       of_tensors[seg.tensor] = r;
     } else {
-      FRUGAL_UNROLL for (int k = 0; k < Rule::sums; ++k) sum[k] = total(team, from.sums + k * from.all, from.all);
+      FRUGAL_UNROLL for (int k = 0; k < Rule::sums; ++k) sum[k] =
+          sum_in_place(team, from.sums + k * from.all, from.all);
       if (team.lane() != 0) return;
       for (std::int32_t i = 0; i < groups; ++i) of_groups[i].conclude(sum, coordinates[count]);
-    }
-  }
-
- private:
-  /// The canonical sum of n doubles, in place.
-  FRUGAL_GENERIC template <class Team>
-  FRUGAL_FN static double total(Team const& team, double* p, index_t n) {
-    for (;; n = tiles_of(n)) {
-      double s = 0;
-      for (index_t i = 0; i == 0 || i * tile_size < n; ++i) {
-        const index_t left = n - i * tile_size;
-        s = team.template sum<double>(elements<double, double, false>{p}.bind({}), i * tile_size,
-                                      left < tile_size ? left : tile_size);
-        team.sync();  // all have it, and have read what it is made of
-        if (n > tile_size && team.lane() == 0) p[i] = s;
-      }
-      if (n <= tile_size) return s;
-      team.sync();
     }
   }
 };
