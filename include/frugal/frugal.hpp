@@ -15,6 +15,8 @@
 #include "decentralized/d_psgd.hpp"
 #include "decentralized/gossip.hpp"
 #include "distributed/sharded.hpp"
+#include "distributed/sharded_gradients.hpp"
+#include "optim/adafactor.hpp"
 #include "optim/adagrad.hpp"
 #include "optim/adam.hpp"
 #include "optim/adamr.hpp"

@@ -92,6 +92,16 @@ void use(O& o) {
   }
   EXPECT_TRUE(has_changed(g, o.backend(), o.layout().size()));
 }
+template <class B, class P, class G>
+void use(frugal::adafactor<B, frugal::types<P, G>>& o) {
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<P>(o.backend(), n, 1);
+  const auto g = memory<G>(o.backend(), n, 1);
+  o.config().lr = 0.5;
+  o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
+  EXPECT_EQ(o.steps(), 1);
+}
 template <class D, class S, class P, class G, class R, class B>
 void use(frugal::mezo<B, D, S, frugal::types<P, G>, R>& o) {
   const frugal::index_t n = o.layout().size();
@@ -163,6 +173,16 @@ void use(frugal::hesso<Optimizer>& o) {
   for (int t = 0; t < 5; ++t) o.step(x.view(), frugal::view<parameter const, typename decltype(x)::space>(g.view()));
   EXPECT_EQ(o.removed(), o.target());
   EXPECT_LT(o.extract(x.view()).layout.size(), n);
+}
+template <class Optimizer, class Transport>
+void use(frugal::sharded_gradients<Optimizer, Transport>& o) {
+  const frugal::index_t n = o.layout().size();
+  auto x = memory<float>(o.backend(), n, 1);
+  const auto g = memory<float>(o.backend(), n, 1);
+  o.config().lr = 0.5;
+  o.accumulate(g.view());
+  o.step(x.view());
+  EXPECT_TRUE(has_changed(x, o.backend(), n));
 }
 template <class Optimizer, class Transport>
 void use(frugal::sharded<Optimizer, Transport>& o) {
