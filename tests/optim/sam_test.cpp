@@ -76,7 +76,7 @@ TEST(sam, climbs_to_the_edge_of_the_ball_and_returns_to_the_bit) {
   same_on_every_backend([&](auto const& backend) {
     const there x(backend, numbers(l.size(), 1), 1);
     there g(backend, numbers(l.size(), 2));
-    sam opt(frugal::adamw(backend, l, {.lr = 0}), {.rho = 3});
+    sam opt(frugal::momentum(backend, l, {.lr = 0}), {.rho = 3});
     const auto start = x.get();
     std::vector<float> edge;
     opt.step(x.all(), g.constant(), [&] { edge = x.get(); });
@@ -183,8 +183,7 @@ TEST(sam, parameters_of_16_bits_return) {
   using frugal::bf16;
   const auto start = numbers<bf16>(3000, 1);
   std::vector<bf16> x = start, g = numbers<bf16>(3000, 2), edge;
-  sam opt(frugal::adamw(cpu, 3000, {.lr = 0, .weight_decay = 0}, frugal::types<bf16>{}, frugal::float_master{}),
-          {.rho = 20});
+  sam opt(frugal::momentum(cpu, 3000, {.lr = 0}, frugal::types<bf16>{}, frugal::float_master{}), {.rho = 20});
   opt.step(x, g, [&] { edge = x; });
   EXPECT_TRUE(same_bits(start, x));
   EXPECT_FALSE(same_bits(start, edge));
@@ -202,17 +201,19 @@ TEST(sam, separate_tensors_save_and_restore) {
     std::vector<frugal::view<float>> xs{{x.data(), 300}, {x.data() + 300, 2000}};
     std::vector<frugal::view<float const>> gs{{g.data(), 300}, {g.data() + 300, 2000}};
     const frugal::sam_config c{.rho = 0.5};
-    auto opt = std::make_unique<sam<frugal::adamw<frugal::serial_backend>>>(frugal::adamw(cpu, l, {.lr = 1e-3}), c);
+    auto opt =
+        std::make_unique<sam<frugal::momentum<frugal::serial_backend>>>(frugal::momentum(cpu, l, {.lr = 1e-3}), c);
     for (int t = 0; t < 6; ++t) {
       if (t == stop) {
         const auto s = frugal::save_state(*opt);
-        opt = std::make_unique<sam<frugal::adamw<frugal::serial_backend>>>(frugal::adamw(cpu, l, {.lr = 1e-3}), c);
+        opt =
+            std::make_unique<sam<frugal::momentum<frugal::serial_backend>>>(frugal::momentum(cpu, l, {.lr = 1e-3}), c);
         frugal::restore_state(*opt, s);
       }
       if (separate) opt->step(xs, gs, gradient);
       else opt->step(x, g, gradient);
     }
-    EXPECT_EQ(opt->algorithm(), "sam(adamw/full)");
+    EXPECT_EQ(opt->algorithm(), "sam(momentum/full)");
     return x;
   };
   const auto want = run(false, -1);
@@ -222,7 +223,7 @@ TEST(sam, separate_tensors_save_and_restore) {
 
 TEST(sam, allocates_nothing) {
   auto x = numbers(3000, 1), g = numbers(3000, 2);
-  sam opt(frugal::adamw(cpu, 3000));
+  sam opt(frugal::momentum(cpu, 3000));
   const long before = allocations;
   opt.step(x, g, [] {});
   EXPECT_EQ(allocations - before, 0);
