@@ -9,6 +9,8 @@
 ///         pi^2 = (trace F_A / size) / (trace F_G / size)         (by_traces)
 ///     every step: [dW | db] = r J_G [dW | db] J_A                (optim/layerwise.hpp)
 #pragma once
+#include <deque>
+
 #include "layerwise.hpp"
 
 namespace frugal {
@@ -118,7 +120,7 @@ class kfac_curvature {
       while (solver_[s] < sizes_.size() && sizes_[solver_[s]] != sides[s]) ++solver_[s];
       if (solver_[s] == sizes_.size()) {
         sizes_.push_back(sides[s]);
-        solvers_.push_back(a.template cholesky<T>(sides[s]));
+        solvers_.emplace_back(a.backend(), a.provider(), sides[s]);
       }
     }
     Backend const& b = a.backend();
@@ -181,7 +183,7 @@ class kfac_curvature {
   linalg<Backend, Provider> algebra_;
   std::vector<index_t> sides_, at_, sizes_;
   std::vector<std::size_t> solver_;
-  std::vector<cholesky<T, Backend, Provider>> solvers_;
+  std::deque<cholesky<T, Backend, Provider>> solvers_;  // which stay where they are
   buffer<T, Backend> damping_, f_, j_, work_, means_;
 };
 
