@@ -47,6 +47,9 @@ TEST(allocations, optimizers) {
   step(lion(cpu, two, {}, indices{{1, 5, 9000}}), x);
   std::vector<bf16> narrow(n);
   step(lion(cpu, two, {}, types<bf16, float>{}, stochastic{.seed = 1}), narrow);
+  const layout small{{"w", {20, 30}}, {"t", {2, 3, 4}}, {"b", {n - 624}}};
+  step(soap(cpu, small, {.frequency = 1}), x);
+  step(shampoo(cpu, small, {.max_dim = 16}), x);
   step(adamw(cpu, two, {}, types<bf16, float>{}, float_master{}, blockwise8{}), narrow);
 }
 

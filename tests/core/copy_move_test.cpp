@@ -32,6 +32,7 @@ static_assert(values<tensor_spec, group, tensor, topology, mixing_matrix, mixing
 static_assert(values<message, snapshot, update_log, mezo_update, mezo_report, step_report, loopback_report>);
 static_assert(values<momentum_config, adam_config, adamw_config, lion_config, ef21_sgdm_config, gossip_config>);
 static_assert(values<choco_config, d_psgd_config, mezo_config, replicas_config, roast_config, very_sparse_config>);
+static_assert(values<soap_config, shampoo_config>);
 static_assert(values<nearest, stochastic, float_master>);
 static_assert(values<full, bf16_state, blockwise8, all, range, mask, indices, step_options<host_space>>);
 static_assert(values<identity, top_k, rand_k, scaled_sign, rademacher, gaussian, spherical>);
@@ -50,7 +51,7 @@ constexpr bool all_owners = owners<buffer<float, B>, momentum<B>, adam<B>, adamw
                mezo<B, spherical, all, types<>, restored_in_place>,
                replicas<mezo<B, rademacher, all, types<>, restored_from_copy>, loop>, roast<B>, very_sparse<B>>&&
             owners<exclusive_scan<std::uint32_t, B>, ordered_select<B>, histogram<B>, pair_sort<B>, top_k_select<B>,
-                   sphere<B>, counter<B>>&&
+                   sphere<B>, counter<B>>&& owners<soap<B>, shampoo<B, types<bf16>, float_master>>&&
                 owners<thin_qr<float, B, builtin_linalg>, symmetric_eigen<float, B, builtin_linalg>,
                        cholesky<float, B, builtin_linalg>, inverse_root<float, B, builtin_linalg>>&& values<linalg<B>>;
 static_assert(all_owners<serial_backend>);

@@ -136,6 +136,9 @@ class every_algorithm {
                         frugal::lion(b_, model(), {.lr = 1e-3}, types<frugal::bf16>{}, frugal::stochastic{3}), 10);
     train<frugal::half>("half, a master",
                         frugal::momentum(b_, model(), {}, types<frugal::half>{}, frugal::float_master{}), 10);
+    const frugal::layout small{{"w", {20, 12}}, {"t", {3, 4, 5}}, {"b", {30}}};
+    train("matrices", frugal::soap(b_, small, {.lr = 0.01, .frequency = 3}), 8);
+    train("matrices", frugal::shampoo(b_, small, {.lr = 0.01, .frequency = 3, .max_dim = 8}), 8);
   }
 
   template <class C>
