@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/distributed/sharded.hpp>
+#include <frugal/distributed/sharded_gradients.hpp>
 #include <frugal/optim/momentum.hpp>
 
 #include "decentralized/ranks.hpp"
@@ -8,6 +9,7 @@
 using frugal_test::device_backend;
 template class frugal::sharded<frugal::momentum<device_backend, frugal::full, frugal::range>,
                                frugal::loopback_transport>;
+template class frugal::sharded_gradients<frugal::momentum<device_backend>, frugal::loopback_transport>;
 
 namespace {
 using namespace frugal_test;
@@ -25,6 +27,10 @@ std::vector<std::vector<float>> trained(Backend b) {
       frugal::to_backend(b, g.view(), device_numbers<float>(n, 3 * t + std::uint32_t(world.rank())));
       opt.step(x.view(), g.view());
     }
+    frugal::sharded_gradients more(frugal::momentum(b, frugal::shard_layout(n, world)), n, world);
+    more.accumulate(g.view());
+    more.accumulate(0, g.view());
+    more.step(x.view());
     return frugal::to_host(b, x.view());
   });
 }

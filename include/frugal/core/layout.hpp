@@ -98,6 +98,30 @@ class layout {
     return l;
   }
 
+  /// Coordinates [begin, end) as a model of their own: of tensors what lies there, with their names, groups and places
+  /// in random streams; a tensor that is cut has one dimension.
+  layout part(index_t begin, index_t end) const {
+    require(0 <= begin && begin <= end && end <= size(), "a part of a layout",
+            detail::text("0 <= begin <= end <= ", size()), detail::text("[", begin, ", ", end, ")"));
+    auto d = std::make_shared<data>();
+    d->groups = data_->groups;
+    for (tensor const& t : tensors()) {
+      const index_t from = (std::max)(t.offset, begin), to = (std::min)(t.offset + t.size, end);
+      if (from >= to) continue;
+      d->tensors.push_back(t);
+      tensor& cut = d->tensors.back();
+      if (to - from < t.size) cut.shape = {to - from};
+      cut.size = to - from;
+      cut.offset = d->size;
+      cut.address += std::uint64_t(from - t.offset);
+      d->size += to - from;
+    }
+    d->hash = fnv1a().add(hash()).add(std::uint64_t(begin)).add(std::uint64_t(end)).value();
+    layout l(*this);
+    l.data_ = std::move(d);
+    return l;
+  }
+
   index_t size() const { return data_->size; }
   std::vector<tensor> const& tensors() const { return data_->tensors; }
   std::vector<group> const& groups() const { return data_->groups; }
