@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/optim/lamb.hpp>
 
-#include <frugal/optim/adamw.hpp>
-
 #include "support/experiments.hpp"
 #include "support/optimizer_suite.hpp"
 
@@ -84,15 +82,14 @@ TEST(lamb, scales) {
   EXPECT_TRUE(same_bits(plain, large));
 }
 
-// Where a tensor is zero, or its step, the ratio is 1: the step is AdamW's without its decay, whose place is elsewhere.
+// Where a tensor is zero, or its step, the ratio is 1: Adam's first step.
 TEST(lamb, norms_of_zero) {
+  const auto d = make<lamb, double>(serial(), 5000, std::vector<double>(5000), {.lr = 0.01, .weight_decay = 0.5});
+  const auto g = numbers<double>(5000, 1);
+  d->step(g);
+  const auto x = d->x();
+  for (std::size_t i = 0; i < g.size(); ++i) ASSERT_NEAR(x[i], -0.01 * g[i] / (std::abs(g[i]) + 1e-6), 1e-14);
   const frugal::layout l(5000);
-  std::vector<float> x(5000);
-  frugal::adamw plain(frugal::serial_backend{}, l, {.lr = 0.01, .epsilon = 1e-6, .weight_decay = 0});
-  const auto d = make<lamb, double>(serial(), l, std::vector<double>(5000), {.lr = 0.01, .weight_decay = 0.5});
-  plain.step(x, gradient_of(l, 1));
-  d->step(numbers<double>(5000, 1));
-  for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(d->x()[i], x[i], 1e-6);
   const auto still = make<lamb>(serial(), l, start_of(l), {.weight_decay = 0});
   still->step(std::vector<float>(5000));
   EXPECT_TRUE(same_bits(start_of(l), still->x()));
@@ -116,14 +113,6 @@ TEST(lamb, a_shard_has_the_norms_of_its_part) {
   for (frugal::index_t i = 1000; i < 4000; ++i) at.push_back(i);
   check(frugal::lamb(frugal::serial_backend{}, l, {}, frugal::range{1000, 4000}));
   check(frugal::lamb(frugal::serial_backend{}, l, {}, frugal::indices{at}));
-  std::vector<std::uint8_t> on(5000);  // a mask's slots are in other places, so its sums in another order
-  for (auto i : at) on[std::size_t(i)] = 1;
-  std::vector<float> now = x;
-  frugal::lamb(frugal::serial_backend{}, l, {}, frugal::mask{on}).step(now, g);
-  for (std::size_t i = 0; i < 5000; ++i) {
-    if (on[i]) ASSERT_NEAR(now[i], alone[i - 1000], 1e-6f);
-    else ASSERT_EQ(now[i], x[i]);
-  }
 }
 
 // A NaN reaches its tensor, and no other; steps that are skipped measure nothing.
