@@ -53,6 +53,23 @@ TEST(allocations, optimizers) {
   step(adamw(cpu, two, {}, types<bf16, float>{}, float_master{}, blockwise8{}), narrow);
 }
 
+TEST(allocations, optimizers_with_calls_of_their_own) {
+  floats x = numbers(), g = numbers(), other = numbers();
+  schedule_free_adamw free(cpu, two);
+  EXPECT_EQ(allocated([&] { free.step(x, g); }), 0);
+  EXPECT_EQ(allocated([&] { free.average(x, other); }), 0);
+  EXPECT_EQ(allocated([&] {
+              free.evaluation_mode(x, g);
+              free.training_mode(x, g);
+            }),
+            0);
+  muon orthogonal(cpu, layout{{"w", {80, 100}}, {"v", {2000, 1}}});
+  orthogonal.options().clip_norm = 1;
+  EXPECT_EQ(allocated([&] { orthogonal.step(x, g); }), 0);
+  sam around(lion(cpu, two), {.rho = 0.1, .adaptive = true});
+  EXPECT_EQ(allocated([&] { around.step(x, g, [] {}); }), 0);
+}
+
 TEST(allocations, compressors_and_feedback) {
   floats x = numbers();
   const floats g = numbers();
