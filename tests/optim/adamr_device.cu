@@ -3,6 +3,14 @@
 
 #include "support/device.hpp"
 
-FRUGAL_TEST_INSTANTIATE(frugal::adamr_rule)
-[[maybe_unused]] static const int added =
-    frugal_test::add_device_check("adamr", &frugal_test::optimizer_on_device<frugal::adamr>);
+// Of the rules that measure, lamb has the other products.
+FRUGAL_TEST_OPTIMIZER(frugal::adamr_rule, frugal::full, frugal::types<>)
+FRUGAL_TEST_OPTIMIZER(frugal::adamr_rule, frugal::blockwise8, frugal::types<>)
+FRUGAL_TEST_OPTIMIZER(frugal::adamr_rule, frugal::full, frugal::types<frugal::bf16>)
+
+static bool adamr_on_device(frugal_test::device_backend const& b) {
+  return frugal_test::same_on_device<frugal::adamr>(b, frugal::full{}) &&
+         frugal_test::same_on_device<frugal::adamr>(b, frugal::blockwise8{}) &&
+         frugal_test::same_on_device<frugal::adamr, frugal::types<frugal::bf16>>(b, frugal::full{});
+}
+[[maybe_unused]] static const int added = frugal_test::add_device_check("adamr", &adamr_on_device);

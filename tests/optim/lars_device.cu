@@ -3,6 +3,14 @@
 
 #include "support/device.hpp"
 
-FRUGAL_TEST_INSTANTIATE(frugal::lars_rule)
-[[maybe_unused]] static const int added =
-    frugal_test::add_device_check("lars", &frugal_test::optimizer_on_device<frugal::lars>);
+// Of the rules that measure, lamb has the other products.
+FRUGAL_TEST_OPTIMIZER(frugal::lars_rule, frugal::full, frugal::types<>)
+FRUGAL_TEST_OPTIMIZER(frugal::lars_rule, frugal::blockwise8, frugal::types<>)
+FRUGAL_TEST_OPTIMIZER(frugal::lars_rule, frugal::full, frugal::types<frugal::bf16>)
+
+static bool lars_on_device(frugal_test::device_backend const& b) {
+  return frugal_test::same_on_device<frugal::lars>(b, frugal::full{}) &&
+         frugal_test::same_on_device<frugal::lars>(b, frugal::blockwise8{}) &&
+         frugal_test::same_on_device<frugal::lars, frugal::types<frugal::bf16>>(b, frugal::full{});
+}
+[[maybe_unused]] static const int added = frugal_test::add_device_check("lars", &lars_on_device);
