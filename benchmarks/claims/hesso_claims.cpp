@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file HESSO on a network of 16 hidden units that learns one of 4, against removing the units of least norm at the
+/// end.
+#include <algorithm>
+#include <frugal/backend/serial.hpp>
+#include <frugal/optim/hesso.hpp>
+#include <frugal/optim/momentum.hpp>
+#include <numeric>
+
+#include "claims/claims.hpp"
+#include "claims/relu_net.hpp"
+
+namespace {
+
+constexpr int inputs = 10, units = 16, samples = 1000, batch = 64;
+
+struct task {
+  claims::relu_net student{inputs, units};
+  std::vector<float> x;
+  std::vector<double> y;
+  explicit task(std::uint64_t seed) {
+    std::mt19937_64 bits(seed);
+    claims::relu_net const teacher{inputs, 4};
+    auto const w = teacher.start(seed + 1);
+    for (int i = 0; i < samples * inputs; ++i) x.push_back(float(claims::relu_net::normal(bits)));
+    for (int s = 0; s < samples; ++s) y.push_back(teacher.output(w, x.data() + s * inputs));
+  }
+  /// The mean squared error over the variance.
+  double error(claims::relu_net const& net, std::vector<float> const& w) const {
+    double const mean = std::accumulate(y.begin(), y.end(), 0.0) / samples;
+    double square = 0, all = 0;
+    for (int s = 0; s < samples; ++s) {
+      double const d = net.output(w, x.data() + s * inputs) - y[std::size_t(s)], m = y[std::size_t(s)] - mean;
+      square += d * d, all += m * m;
+    }
+    return square / all;
+  }
+};
+
+struct result {
+  double error, extracted;
+  frugal::index_t removed;
+  std::vector<float> w;
+};
+result train(task const& t, double sparsity, int steps) {
+  frugal::hesso opt(frugal::momentum(frugal::serial_backend(), t.student.layout(), {.lr = 0.05, .momentum = 0.9}),
+                    {{{{"w1"}, {"b1"}, {"w2", 1}}}},
+                    {.sparsity = sparsity, .start = steps / 8, .pruning_steps = steps / 4, .periods = 10});
+  auto w = t.student.start(7);
+  std::vector<float> g(w.size());
+  std::mt19937_64 bits(8);
+  for (int n = 0; n < steps; ++n) {
+    std::fill(g.begin(), g.end(), 0.f);
+    for (int b = 0; b < batch; ++b) {
+      auto const s = int(bits() % samples);
+      t.student.add_gradient(w, t.x.data() + s * inputs, t.y[std::size_t(s)], 2.0 / batch, g);
+    }
+    opt.optimizer().config().lr = 0.05 * (1 - double(n) / steps);
+    opt.step(w, g);
+  }
+  auto const small = opt.extract(w);
+  claims::relu_net const net{inputs, int(small.kept[0].size())};
+  return {t.error(t.student, w), t.error(net, small.x), opt.removed(), w};
+}
+/// Of the units of a trained network, the `count` of least norm to zero.
+double at_the_end(task const& t, std::vector<float> w, int count) {
+  std::vector<std::pair<double, int>> norms;
+  auto const of_unit = [&](int k, auto const& f) {
+    for (int i = 0; i < inputs; ++i) f(w[std::size_t(k * inputs + i)]);
+    f(w[std::size_t(units * inputs + k)]), f(w[std::size_t(units * (inputs + 1) + k)]);
+  };
+  for (int k = 0; k < units; ++k) {
+    double s = 0;
+    of_unit(k, [&](float& v) { s += double(v) * double(v); });
+    norms.emplace_back(s, k);
+  }
+  std::sort(norms.begin(), norms.end());
+  for (int i = 0; i < count; ++i) of_unit(norms[std::size_t(i)].second, [](float& v) { v = 0; });
+  return t.error(t.student, w);
+}
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+// Seven teachers: what a network of 16 makes of one differs by decades.
+claims::claim const registered("hesso", [](claims::session& s) {
+  int const steps = s.quick ? 80 : 4000, teachers = s.quick ? 1 : 7;
+  s.says("Chen et al. 2024:", "one run trains and prunes to an exact sparsity, better than pruning at the end");
+  std::vector<double> dense, half, quarter, half_gain, quarter_gain;
+  double wrong = 0, cut = 0;
+  for (int k = 1; k <= teachers; ++k) {
+    task const t{std::uint64_t(k)};
+    auto const all = train(t, 0, steps), eight = train(t, 0.5, steps), four = train(t, 0.75, steps);
+    dense.push_back(all.error), half.push_back(eight.error), quarter.push_back(four.error);
+    half_gain.push_back(at_the_end(t, all.w, 8) / eight.error);
+    quarter_gain.push_back(at_the_end(t, all.w, 12) / four.error);
+    wrong += double((eight.removed != 8) + (four.removed != 12));
+    cut = std::max(cut, std::abs(four.error - four.extracted));
+  }
+  s.at_most("runs with other than 8 or 12 units removed", 0, wrong);
+  s.tell("median of relative errors, all 16 units", median(dense));
+  s.tell("sparsity 0.5", median(half));
+  s.tell("sparsity 0.75", median(quarter));
+  s.at_least("error of pruning at the end, over it, at 0.5", 3, median(half_gain));
+  s.at_least("the same at 0.75", 50, median(quarter_gain));
+  s.at_most("difference of the network that is cut out", 1e-9, cut);
+});
+
+}  // namespace
