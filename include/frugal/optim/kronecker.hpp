@@ -115,11 +115,11 @@ struct copy_block {
   index_t teams() const { return map.rows; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
-    const auto far = tensor + map.at(team.rank());
-    const auto near = block + team.rank() * map.run;
+    const auto there = tensor + map.at(team.rank());
+    const auto compact = block + team.rank() * map.run;
     for_block<T>(team, 1, map.run, [=](index_t, auto c) {
-      if constexpr (Take) c.store(near, c.load(far));
-      else c.store(far, c.load(near));
+      if constexpr (Take) c.store(compact, c.load(there));
+      else c.store(there, c.load(compact));
     });
   }
 };
