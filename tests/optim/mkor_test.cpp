@@ -119,6 +119,27 @@ TEST(mkor, stays_symmetric_and_positive) {
   }
 }
 
+// What 16 bits round away from an eigenvalue of 1e-5 beside 1: the diagonal gets it back.
+template <class Storage>
+void narrow_and_positive(Storage s) {
+  const index_t n = 16;
+  mkor pre(cpu, frugal::layout{{"w", {1, n}}}, {.refresh_every = 1}, s);
+  const frugal::linalg la(cpu);
+  auto eigen = la.template eigen<float>(n);
+  for (int t = 0; t < 40; ++t) {
+    const auto a = rows_of<float>(cpu, 1, n, std::uint32_t(t % 3), 30, 60), dy = rows_of<float>(cpu, 1, 1, 7);
+    std::vector<float> g(n, 1.f), values(n), vectors(n * n);
+    pre.observe(0, a(), dy());
+    pre.precondition(g);
+    eigen(pre.input_factor(0), frugal::view<float>(values), frugal::mat_view<float>(vectors.data(), n, n));
+    EXPECT_GT(values.front(), 0) << pre.algorithm() << ", step " << t;
+  }
+}
+TEST(mkor, narrow_factors_stay_positive) {
+  narrow_and_positive(half_state{});
+  narrow_and_positive(frugal::bf16_state{});
+}
+
 // Along what it meets again and again, the rule as printed grows without end, where the inverse gets smaller.
 TEST(mkor, the_printed_rule_amplifies) {
   const auto along = [](mkor_update u) {
