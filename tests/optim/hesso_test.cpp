@@ -5,6 +5,7 @@
 #include <frugal/optim/momentum.hpp>
 
 #include "support/backends.hpp"
+#include "support/driver.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"
 
@@ -244,6 +245,18 @@ TEST(hesso, bf16_and_a_list_of_tensors) {
   int zeros = 0;
   for (frugal::bf16 v : x[1]) zeros += v.bits == 0;
   EXPECT_EQ(zeros, 4);
+}
+
+TEST(hesso, a_step_allocates_nothing) {
+  hesso opt(momentum(cpu, network()), hidden(), {.sparsity = 0.5, .start = 3, .pruning_steps = 4});
+  std::vector<float> x = numbers(network().size(), 1), g = numbers(network().size(), 2);
+  for (int t = 1; t <= 9; ++t) {
+    const long before = allocations;
+    opt.step(x, g);
+    if (t != 1 && t != 4) {  // the first learns where the tensors are, the fourth chooses
+      EXPECT_EQ(allocations, before) << t;
+    }
+  }
 }
 
 TEST(hesso, refusals) {

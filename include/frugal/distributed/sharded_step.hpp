@@ -170,6 +170,7 @@ class sharded_step {
   }
   /// Collective: the mean gradient of a run, of this rank's part of it, in place.
   void reduce(run const& r, grad* g) {
+    if (world_.size() == 1) return;  // the mean of one
     world_.reduce_scatter(backend(), view<grad, space>(g, r.size), view<grad, space>(g + r.begin, r.own), r.counts,
                           op::mean{});
   }
