@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file What a refresh of a layer of n inputs and n outputs costs: MKOR's means and rank-1 updates of both inverses
-/// against K-FAC's two inversions, by Eigen, and against a pass in place over its two matrices. And what a step costs
+/// against K-FAC's two inversions, and against a pass in place over its two matrices. And what a step costs
 /// without a refresh, against the two products that it consists of.
-// g++ 12 finds fault with its own AVX-512 header where Eigen uses it.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <frugal/linalg/eigen.hpp>
 #include <frugal/optim/kfac.hpp>
 #include <frugal/optim/mkor.hpp>
 
@@ -27,11 +21,10 @@ bench::suite const registered("mkor", [](bench::session const& s) {
     frugal::mat_view<float> const z(model.g.data(), rows, n);
     frugal::layout const layer{{"weight", {n, n}}};
     frugal::linalg const builtin(cpu);
-    frugal::linalg const eigen(cpu, frugal::eigen_linalg{});
     {
       frugal::detail::mkor_curvature<float, frugal::full, backend, frugal::builtin_linalg> mkor(builtin, {n, n});
       frugal::detail::mkor_curvature<float, frugal::half_state, backend, frugal::builtin_linalg> half(builtin, {n, n});
-      frugal::detail::kfac_curvature<float, backend, frugal::eigen_linalg> kfac(eigen, {n, n});
+      frugal::detail::kfac_curvature<float, backend, frugal::builtin_linalg> kfac(builtin, {n, n});
       frugal::mkor_config const how;
       auto const refresh = [&, z, how](auto& of) {
         for (index_t side : {0, 1}) {

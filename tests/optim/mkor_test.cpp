@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <frugal/linalg/eigen.hpp>
 #include <frugal/optim/mkor.hpp>
 #include <frugal/optim/momentum.hpp>
 
@@ -39,8 +38,6 @@ TEST(mkor, golden) {
     follows_golden<double>(wide, c, 1e-13);
     mkor narrow(cpu, golden_layers, config_of(c));
     follows_golden<float>(narrow, c, 5e-5);
-    mkor eigen(cpu, golden_layers, config_of(c), frugal::eigen_linalg{}, frugal::types<double>{});
-    follows_golden<double>(eigen, c, 1e-13);
   }
 }
 
