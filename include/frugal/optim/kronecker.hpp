@@ -2,6 +2,8 @@
 /// @file What methods with a matrix for each axis of a tensor (SOAP, Shampoo) share: how a tensor is cut into axes and
 /// blocks, and the kernels around their products.
 #pragma once
+#include <algorithm>
+
 #include "../core/moments.hpp"
 #include "../linalg/linalg.hpp"
 
@@ -36,8 +38,10 @@ inline std::vector<index_t> refresh_phases(std::vector<double> const& cost, inde
   std::vector<index_t> phase(cost.size(), 0), order(cost.size());
   if (!spread || frequency == 1) return phase;
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = index_t(i);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](index_t a, index_t b) { return cost[std::size_t(a)] > cost[std::size_t(b)]; });
+  std::sort(order.begin(), order.end(), [&](index_t a, index_t b) {
+    const double left = cost[std::size_t(a)], right = cost[std::size_t(b)];
+    return left != right ? left > right : a < b;
+  });
   const std::size_t places = std::size_t(frequency) < cost.size() ? std::size_t(frequency) : cost.size();
   std::vector<double> load(places, 0);
   for (index_t i : order) {
