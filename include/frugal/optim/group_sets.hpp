@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "../core/element.hpp"
 #include "../core/layout.hpp"
-#include "../core/work.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -113,21 +113,38 @@ struct shrink_groups {
   double factor;
   bool last;
 
+  /// Elements that lie together.
+  struct scaled {
+    P* p;
+    compute factor;
+    bool removed;
+    FRUGAL_FN bool aligned(int width) const { return multiple_of(p, width); }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      using V = typename Chunk::value;
+      if (removed) c.store(p, V(compute(0)));
+      else c.store(p, c.load(p) * V(factor));
+    }
+  };
   index_t teams() const { return table.groups; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     const auto now = group_status(status[team.rank()]);
     if (now == group_status::kept) return;
     const bool removed = last || now == group_status::removed;
-    using one = lanes<compute, 1>;
-    const one f{compute(factor)};
+    const auto f = compute(factor);
     const group_range set = table.ranges[table.set_of_group[team.rank()]];
     for (std::int32_t m = 0; m < set.members; ++m) {
       group_member_there const& member = table.members[set.first_member + m];
       if (member.part == std::int32_t(group_part::follows)) continue;
-      for (index_t i = team.lane(); i < member.size(); i += index_t(team.lanes())) {
-        P& place = x[member.tensor][member.at(team.rank() - set.first_group, i)];
-        place = narrow<P>(removed ? compute(0) : (one(widen<compute>(place)) * f).v[0]);
+      P* const p = x[member.tensor];
+      const index_t k = team.rank() - set.first_group;
+      if (member.inner >= 64) {
+        for (index_t i = 0; i < member.size(); i += member.inner)
+          team.template for_values<compute>(member.inner, scaled{p + member.at(k, i), f, removed});
+      } else {
+        for (index_t i = team.lane(); i < member.size(); i += index_t(team.lanes()))
+          scaled{p + member.at(k, i), f, removed}(chunk<lanes<compute, 1>, true>{0, 1});
       }
     }
     team.sync();  // all have read the status
