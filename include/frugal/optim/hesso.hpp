@@ -152,9 +152,9 @@ class hesso {
     std::vector<bool> keep;
     for (std::uint8_t s : to_host(backend(), status_.view()))
       keep.push_back(s != std::uint8_t(detail::group_status::removed));
-    extracted<param> small{layout(), {}, sets_.kept(keep)};
-    small.layout = sets_.cut(layout(), small.kept, [&](index_t from) { small.x.push_back(all[std::size_t(from)]); });
-    return small;
+    extracted<param> rest{layout(), {}, sets_.kept(keep)};
+    rest.layout = sets_.cut(layout(), rest.kept, [&](index_t from) { rest.x.push_back(all[std::size_t(from)]); });
+    return rest;
   }
 
   template <class Visitor>
