@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file The provider that needs nothing: dense algebra on the teams of any backend, with the same bits on each.
 #pragma once
+#include "../core/policy.hpp"
 #include "cholesky.hpp"
 #include "householder.hpp"
 #include "jacobi.hpp"
@@ -35,6 +36,20 @@ struct builtin_linalg {
     return detail::panel_cholesky<T, Backend>(b, n);
   }
 };
+
+namespace detail {
+/// A provider among policies; no other policy says its name.
+template <class P>
+concept linalg_provider = requires {
+  P::name;
+};
+template <class P>
+struct is_linalg_provider : std::bool_constant<linalg_provider<P>> {};
+}  // namespace detail
+
+/// The provider of dense algebra among some policies, or the builtin one: for deduction guides.
+template <class... P>
+using provider_of = typename detail::first_of<detail::is_linalg_provider, builtin_linalg, P...>::type;
 
 }  // namespace v0
 }  // namespace frugal

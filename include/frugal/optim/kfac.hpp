@@ -203,7 +203,7 @@ class kfac : public detail::kfac_base<Backend, Types, Provider> {
                                                     detail::policy_or_default<Provider>(policies...)) {}
 };
 template <class B, class... P>
-kfac(B, layout, kfac_config, P...) -> kfac<B, types_of<P...>, detail::algebra_of<P...>>;
+kfac(B, layout, kfac_config, P...) -> kfac<B, types_of<P...>, provider_of<P...>>;
 template <class B>
 kfac(B, layout) -> kfac<B>;
 

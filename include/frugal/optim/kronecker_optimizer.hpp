@@ -12,15 +12,6 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-template <class P>
-concept linalg_provider = requires {
-  P::name;
-};  // no other policy says its name
-template <class P>
-struct is_linalg_provider : std::bool_constant<linalg_provider<P>> {};
-template <class... P>
-using linalg_provider_of = typename first_of<is_linalg_provider, builtin_linalg, P...>::type;
-
 /// Factorization objects, one for each size; an object serves all matrices of its size.
 template <class Object>
 class by_size {

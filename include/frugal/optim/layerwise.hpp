@@ -59,13 +59,6 @@ class shown_numbers {
   mutable bool shown_ = false;
 };
 
-template <class P>
-struct names_algebra : std::false_type {};
-template <class P>
-requires requires {
-  { P::name } -> std::convertible_to<char const*>;
-}
-struct names_algebra<P> : std::true_type {};
 /// @tparam Curvature  of (linalg, storage, T): the matrices of all sides
 template <class Curvature, class Backend, class Provider, class T>
 class layerwise {
@@ -267,10 +260,6 @@ class layerwise {
   buffer<T, Backend> ratio_, half_, whole_, half_bias_, whole_bias_;
   buffer<double, Backend> sums_;
 };
-
-/// The provider of dense algebra among some policies, or the builtin one: for deduction guides.
-template <class... P>
-using algebra_of = typename first_of<names_algebra, builtin_linalg, P...>::type;
 
 }  // namespace detail
 

@@ -248,7 +248,7 @@ class mkor : public detail::mkor_base<Backend, Storage, Types, Provider> {
                                                              detail::policy_or_default<Provider>(policies...)) {}
 };
 template <class B, class... P>
-mkor(B, layout, mkor_config, P...) -> mkor<B, storage_of<P...>, types_of<P...>, detail::algebra_of<P...>>;
+mkor(B, layout, mkor_config, P...) -> mkor<B, storage_of<P...>, types_of<P...>, provider_of<P...>>;
 template <class B>
 mkor(B, layout) -> mkor<B>;
 

@@ -17,16 +17,6 @@
 namespace frugal {
 inline namespace v0 {
 
-namespace detail {
-template <class T>
-concept provider = requires {
-  T::name;
-};
-template <class T>
-struct is_provider : std::bool_constant<provider<T>> {};
-
-}  // namespace detail
-
 /// Policies: types<>, a rounding, and who carries out dense algebra (builtin_linalg, eigen_linalg{} ...), in any order.
 template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg>
 class muon {
@@ -270,8 +260,7 @@ class muon {
   buffer<double, Backend> sums_;
 };
 template <class B, class... P>
-muon(B, layout, muon_config, P...) -> muon<B, types_of<P...>, rounding_of<P...>,
-                                           typename detail::first_of<detail::is_provider, builtin_linalg, P...>::type>;
+muon(B, layout, muon_config, P...) -> muon<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
 template <class B>
 muon(B, layout) -> muon<B>;
 

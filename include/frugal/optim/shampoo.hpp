@@ -201,8 +201,7 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
   buffer<T, Backend> compact_, turned_;
 };
 template <class B, class... P>
-shampoo(B, layout, shampoo_config, P...)
-    -> shampoo<B, types_of<P...>, rounding_of<P...>, detail::linalg_provider_of<P...>>;
+shampoo(B, layout, shampoo_config, P...) -> shampoo<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
 template <class B>
 shampoo(B, layout) -> shampoo<B>;
 

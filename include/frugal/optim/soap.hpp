@@ -202,7 +202,7 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
   buffer<std::uint32_t, Backend> order_;
 };
 template <class B, class... P>
-soap(B, layout, soap_config, P...) -> soap<B, types_of<P...>, rounding_of<P...>, detail::linalg_provider_of<P...>>;
+soap(B, layout, soap_config, P...) -> soap<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
 template <class B>
 soap(B, layout) -> soap<B>;
 
