@@ -2,9 +2,10 @@
 /// @file What the CPU backends share: loops over packs, and the team of one lane.
 #pragma once
 #include <cstring>
+#include <utility>
 
-#include "../core/element.hpp"
 #include "../core/pack.hpp"
+#include "../core/storage.hpp"
 #include "../core/work.hpp"
 #include "cpu_bits.hpp"
 #include "cpu_codes.hpp"

@@ -2,9 +2,9 @@
 /// @file The GPU backend, written once. A vendor (backend/vendor/) supplies memory, streams and the launch of a kernel,
 /// which is a functor of a context: block(), lane(), lanes(), sync().
 #pragma once
-#include "../core/element.hpp"
 #include "../core/memory.hpp"
 #include "../core/normal.hpp"
+#include "../core/storage.hpp"
 #include "../core/view.hpp"
 #include "../core/work.hpp"
 

@@ -118,11 +118,6 @@ struct operands {
   FRUGAL_FN G const* gradients(segment const& s) const { return g[s.tensor] + s.inner; }
 };
 
-template <class T>
-FRUGAL_FN bool multiple_of(T const* p, int elements) {
-  return reinterpret_cast<std::uintptr_t>(p) % (std::uintptr_t(elements) * sizeof(T)) == 0;
-}
-
 /// The rule on a chunk of what an update is bound to.
 FRUGAL_GENERIC template <class Chunk, class Bound, int... K>
 FRUGAL_FN void update_chunk(Chunk c, Bound const& b, std::integer_sequence<int, K...>) {

@@ -42,6 +42,14 @@ struct one_segment {
   FRUGAL_FN segment at(index_t) const { return {.size = n}; }
 };
 
+namespace detail {
+/// May that many elements be one access?
+template <class T>
+FRUGAL_FN bool multiple_of(T const* p, int elements) {
+  return reinterpret_cast<std::uintptr_t>(p) % (std::uintptr_t(elements) * sizeof(T)) == 0;
+}
+}  // namespace detail
+
 /// Bits in memory, the first in the lowest bit of a byte; slot 0 has bit `skip`.
 struct bit_string {
   std::uint8_t const* from;
