@@ -42,15 +42,13 @@ def main():
 
     seconds(compiler, project, "")  # the compiler itself is in memory now
     one, costs = min(unit() for _ in range(3)), {}
-    for name, budget in budgets.items():
-        text = f"#include <frugal/{name}>\n"
-        costs[name] = seconds(compiler, project, text)
-        for _ in range(5):
-            if costs[name] <= budget * one:
-                break
-            one = min(one, unit())
-            costs[name] = min(costs[name], seconds(compiler, project, text))
-        one = min(one, unit()) if len(costs) % 8 == 0 else one
+    for name in budgets:
+        costs[name] = seconds(compiler, project, f"#include <frugal/{name}>\n")
+    for _ in range(6):  # the unit may have become smaller meanwhile, so all are looked at again
+        one = min(one, unit())
+        for name, budget in budgets.items():
+            if costs[name] > budget * one:
+                costs[name] = min(costs[name], seconds(compiler, project, f"#include <frugal/{name}>\n"))
     for name, cost in costs.items():
         print(f"{cost / one:6.2f} of {budgets[name]:4.1f}  {name}")
         if cost > budgets[name] * one:
