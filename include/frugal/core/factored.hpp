@@ -134,10 +134,10 @@ struct sums {
     T* const column = team.template scratch<T>() + reduction_slots;
     const T epsilon = of_group[p.m.group].epsilon;
     const square from{g[p.m.tensor] + p.m.inner + p.column, epsilon};
-    constexpr index_t near = 2;  // rows that stay in a level-1 cache
+    constexpr index_t together = 2;  // rows that stay in a level-1 cache
     T* const sum_of = rows + p.m.row_parts + p.strip * p.m.rows;
-    for (index_t i = p.first; i < p.last; i += near) {
-      const int n = i + near < p.last ? int(near) : int(p.last - i);
+    for (index_t i = p.first; i < p.last; i += together) {
+      const int n = i + together < p.last ? int(together) : int(p.last - i);
       for (int k = 0; k < n; ++k) {
         const T s = team.template sum<T>(square{from.g + (i + k) * p.m.columns, epsilon}, 0, p.width);
         if (team.lane() == 0) sum_of[i + k] = s;

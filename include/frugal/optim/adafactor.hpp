@@ -111,7 +111,7 @@ class adafactor {
     inverse_columns_ = buffer<T, Backend>(backend_, column);
     row_parts_ = buffer<T, Backend>(backend_, row_parts);
     column_parts_ = buffer<T, Backend>(backend_, column_parts);
-    sums_ = buffer<double, Backend>(backend_, std::max(index_t(of_panel.size()), row_work_.list().tiles));
+    sums_ = buffer<double, Backend>(backend_, (std::max)(index_t(of_panel.size()), row_work_.list().tiles));
     const std::size_t count = layout_.tensors().size();
     factor_ = buffer<T, Backend>(backend_, index_t(count));
     control_ = buffer<detail::factored::control, Backend>(backend_, std::vector<detail::factored::control>(1));
