@@ -2,10 +2,11 @@
 """What it costs to include a header, against the budgets in headers.txt: seconds of processor to read it, over those of a
 handful of headers of the standard library, by the same compiler in the same minutes.   usage: headers.py PROJECT COMPILER
 
-Whatever else the machine does can only add to a time, so the smallest of some is taken. A header is read once, and up to
-five times more as long as it is above its budget; the unit is measured in between. Exit status 77: no g++."""
+A machine changes its pace from minute to minute, so a header is read next to the unit and their ratio is taken; of one
+that is above its budget, the median of seven such pairs. Exit status 77: no g++."""
 import pathlib
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,23 +38,20 @@ def main():
     missing = [name for name in all_of_it.split('"')[1::2] if name not in budgets]
     faults = [f"{name} has no row in headers.txt" for name in missing]
 
-    def unit():
-        return seconds(compiler, project, "".join(f"#include <{name}>\n" for name in UNIT))
+    unit = "".join(f"#include <{name}>\n" for name in UNIT)
 
-    seconds(compiler, project, "")  # the compiler itself is in memory now
-    one, costs = min(unit() for _ in range(3)), {}
-    for name in budgets:
-        costs[name] = seconds(compiler, project, f"#include <frugal/{name}>\n")
-    for _ in range(6):  # the unit may have become smaller meanwhile, so all are looked at again
-        one = min(one, unit())
-        for name, budget in budgets.items():
-            if costs[name] > budget * one:
-                costs[name] = min(costs[name], seconds(compiler, project, f"#include <frugal/{name}>\n"))
-    for name, cost in costs.items():
-        print(f"{cost / one:6.2f} of {budgets[name]:4.1f}  {name}")
-        if cost > budgets[name] * one:
-            faults.append(f"{name} costs {cost / one:.2f} times the unit, its budget is {budgets[name]}")
-    print(*faults, f"headers: {len(costs)} measured, the unit is {one:.3f} s, {len(faults)} faults", sep="\n")
+    def ratio(name):
+        return seconds(compiler, project, f"#include <frugal/{name}>\n") / seconds(compiler, project, unit)
+
+    seconds(compiler, project, unit)  # the compiler itself is in memory now
+    for name, budget in budgets.items():
+        cost = ratio(name)
+        if cost > budget:
+            cost = statistics.median([cost, *(ratio(name) for _ in range(6))])
+        print(f"{cost:6.2f} of {budget:4.1f}  {name}")
+        if cost > budget:
+            faults.append(f"{name} costs {cost:.2f} times the unit, its budget is {budget}")
+    print(*faults, f"headers: {len(budgets)} measured, {len(faults)} faults", sep="\n")
     return 1 if faults else 0
 
 
