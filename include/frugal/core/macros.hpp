@@ -1,6 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file The only place outside `backend/` that asks which compiler this is.
 #pragma once
+#include "../version.hpp"
+
+// Where nothing else could be understood, a header that does not exist ends the compilation behind the reason.
+#if !defined(__GNUC__)
+#error "frugal: needs g++ 11, clang 13, or newer: docs/contracts.md has what is tested"
+#include <frugal/another_compiler_is_needed>
+#elif defined(__clang__) ? __clang_major__ < 13 : __GNUC__ < 11
+#error "frugal: this compiler is too old, g++ 11, clang 13, or newer is needed"
+#include <frugal/a_newer_compiler_is_needed>
+#elif __cplusplus < 202002L
+#error "frugal: needs C++20: compile with -std=c++20 (CMake sets it for what links frugal::frugal, but not for CUDA)"
+#include <frugal/cxx_20_is_needed>
+#endif
+#if defined(FRUGAL_SINGLE_HEADER)
+#error "frugal: its single header was included before: make one with this header in it (cmake/single_header.sh)"
+#endif
 
 #if defined(__FAST_MATH__)
 #error \
