@@ -13,9 +13,9 @@
 #elif __cplusplus < 202002L
 #error "frugal: needs C++20: compile with -std=c++20 (CMake sets it for what links frugal::frugal, but not for CUDA)"
 #include <frugal/cxx_20_is_needed>
-#endif
-#if defined(FRUGAL_SINGLE_HEADER)
+#elif defined(FRUGAL_SINGLE_HEADER)
 #error "frugal: its single header was included before: make one with this header in it (cmake/single_header.sh)"
+#include <frugal/another_single_header_is_needed>
 #endif
 
 #if defined(__FAST_MATH__)

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# find_package(frugal): the target frugal::frugal, and one for each component that is asked for.
+include("${CMAKE_CURRENT_LIST_DIR}/frugal-targets.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/components.cmake")
+foreach(frugal_component IN LISTS frugal_FIND_COMPONENTS)
+  frugal_add_component(${frugal_component} frugal_fault)
+  if(frugal_fault STREQUAL "")
+    set(frugal_${frugal_component}_FOUND TRUE)
+    continue()
+  endif()
+  set(frugal_${frugal_component}_FOUND FALSE)
+  if(frugal_FIND_REQUIRED_${frugal_component})
+    set(frugal_FOUND FALSE)
+    string(APPEND frugal_NOT_FOUND_MESSAGE "${frugal_fault}\n")
+  endif()
+endforeach()
+unset(frugal_component)
+unset(frugal_fault)
