@@ -123,9 +123,9 @@ struct quantise {
     float* tile = team.template scratch<float>();
     const index_t at = 256 * team.rank();
     team.template for_values<float>(256, fetch{s + at, tile});
-    const float peak = team.peak(tile, reinterpret_cast<std::int32_t*>(tile + 256));
-    team.encode(book{}, tile, frugal::detail::inverse_of(peak), code + at);
-    team.decode(book{}, code + at, peak, back + at);
+    const float peak = team.template peak<256>(tile, reinterpret_cast<std::int32_t*>(tile + 256));
+    team.template encode<256>(book{}, tile, frugal::detail::inverse_of(peak), code + at);
+    team.template decode<256>(book{}, code + at, peak, back + at);
     if (team.lane() == 0) scale[team.rank()] = peak;
   }
 };

@@ -35,7 +35,7 @@ class distributed_conformance {
     const lion_config signs{.lr = 1e-2};
     using narrow = types<bf16, float>;
     train<float>(adamw(cpu, l, adam), adamw(cpu, l, adam, at));
-    train<float>(adamw(cpu, l, adam, blockwise8{}), adamw(cpu, l, adam, blockwise8{}, at));
+    train<float>(adamw(cpu, l, adam, blockwise8_2048{}), adamw(cpu, l, adam, blockwise8_2048{}, at));
     train<bf16>(lion(gpu, l, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}),
                 lion(gpu, l, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}, at));
     const layout part = shard_layout(l, world_);  // stage 2

@@ -209,6 +209,9 @@ TEST(sharded, disagreements) {
   differ("the factors of groups", [&](loopback_comm& world, bool odd) {
     with(world, {{{"a", {100}, "x"}}, {{.name = "x", .lr = odd ? 0.5 : 1}}});
   });
+  differ("the factors of groups, or which have full states", [&](loopback_comm& world, bool odd) {
+    with(world, {{{"a", {100}, "x"}}, {{.name = "x", .full_states = odd}}});
+  });
   differ("the rate or the options of a step: rank 2", [&](loopback_comm& world, bool odd) {
     sharded opt(adamw(cpu, 100, {}, shard(100, world)), world);
     std::vector<float> x = numbers(100, 1), g = x, before = x;

@@ -57,7 +57,8 @@ struct cpu_team {
   template <class T>
   using value = cpu_value<Isa, T>;
   using table16 = detail::table16;
-  static constexpr int strings = 4;  // of bits that are best taken at a time
+  static constexpr int strings = 4;     // of bits that are best taken at a time
+  static constexpr index_t most = 256;  // of the elements of a block: the same
   index_t at;
   unsigned char* memory;
 
@@ -164,32 +165,32 @@ struct cpu_team {
   }
   /// Asks for the line at p, which may lie behind the end of an array.
   FRUGAL_CPU void prefetch(void const* p) const { __builtin_prefetch(p); }
-  template <class Book>
+  /// A block of 8-bit states, or a part of one: its values.
+  template <index_t Block, class Book>
   FRUGAL_CPU void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
 #if defined(__AVX512VBMI__)
-    if constexpr (V::width == 16) return decode_block<Book>(code, scale, to);
+    if constexpr (V::width == 16) return decode_block<Block, Book>(code, scale, to);
 #endif
-    for (index_t j = 0; j < blockwise8::block; j += V::width)
+    for (index_t j = 0; j < Block; j += V::width)
       (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
   }
-  template <class Book>
+  template <index_t Block, class Book>
   FRUGAL_CPU void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
     using V = value<float>;
 #if defined(__AVX512VBMI__)
-    if constexpr (V::width == 16) return encode_block<Book>(from, inverse, code);
+    if constexpr (V::width == 16) return encode_block<Block, Book>(from, inverse, code);
 #endif
-    for (index_t j = 0; j < blockwise8::block; j += V::width)
-      Book::encode(V::load(from + j), V(inverse)).store(code + j);
+    for (index_t j = 0; j < Block; j += V::width) Book::encode(V::load(from + j), V(inverse)).store(code + j);
   }
   /// The largest finite magnitude of a block. As integers, magnitudes compare alike and infinities and NaNs come out on
   /// top.
+  template <index_t Block>
   FRUGAL_CPU float peak(float const* p, std::int32_t*) const {
-    constexpr index_t n = blockwise8::block;
     using Int = typename value<float>::integer;
     const auto largest = [&](auto part) {  // named registers: g++ keeps an array of them in memory
       typename Int::reg a{}, b{}, c{}, d{};
-      for (index_t j = 0; j < n; j += 4 * Int::width) {
+      for (index_t j = 0; j < Block; j += 4 * Int::width) {
         a = larger(Int::of(a), part(j)).as();
         b = larger(Int::of(b), part(j + Int::width)).as();
         c = larger(Int::of(c), part(j + 2 * Int::width)).as();
@@ -249,15 +250,18 @@ struct cpu_team {
   }
 };
 
-/// f on teams [begin, end). What comes in two halves overlaps: while a block waits for its peak, the next is decoded.
+/// f on teams [begin, end). What comes in two halves overlaps: while a block waits for its peak, the next is decoded,
+/// into other memory. A block of several parts is in the way of the next one's, and of a cache's other lines: there
+/// each part of it is encoded just before the next one's comes to its place.
 template <class Isa, class F>
 void cpu_teams(index_t begin, index_t end, F f) {
   if constexpr (requires { typename F::stepped; }) {
-    alignas(64) unsigned char scratch[2][(F::scratch_bytes + 63) / 64 * 64];
+    constexpr index_t places = F::template part<cpu_team<Isa>> < F::block ? 1 : 2;
+    alignas(64) unsigned char scratch[places][(F::scratch_bytes + 63) / 64 * 64];
     typename F::stepped last;
     for (index_t r = begin; r < end; ++r) {
-      const cpu_team<Isa> team{r, scratch[r & 1]};
-      last = f.step(team, [&] { f.encode(team, std::exchange(last, {})); });
+      const cpu_team<Isa> team{r, scratch[r % places]};
+      last = f.step(team, [&](index_t from) { f.encode(team, last, from); });
     }
     f.encode(cpu_team<Isa>{end, nullptr}, last);
   } else {

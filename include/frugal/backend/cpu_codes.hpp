@@ -39,11 +39,11 @@ struct byte_planes {
 template <class Book>
 inline const byte_planes planes{Book{}};
 
-template <class Book>
+template <index_t Block, class Book>
 FRUGAL_CPU void decode_block(std::uint8_t const* code, float scale, float* to) {
   byte_planes const& p = planes<Book>;
   const __m512 s = _mm512_set1_ps(scale);
-  for (index_t j = 0; j < blockwise8::block; j += 64) {
+  for (index_t j = 0; j < Block; j += 64) {
     const __m512i c = across_lanes(_mm512_loadu_si512(code + j));
     const __mmask64 high = _mm512_movepi8_mask(c);
     const auto plane = [&](int k) {
@@ -98,7 +98,7 @@ struct binades {
 template <class Book>
 inline const binades<Book::first == 1> binades_of{};
 
-template <class Book>
+template <index_t Block, class Book>
 FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* code) {
   constexpr bool is_signed = Book::first == 1;
   using table = binades<is_signed>;
@@ -115,7 +115,7 @@ FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* cod
   const __m512i cells = _mm512_set1_epi16(short(table::unit | (table::unit + 32) << 8));
   const __m512i in_order = _mm512_load_si512(cell_order.at);
   constexpr __mmask64 two = 0x0303030303030303;
-  for (index_t j = 0; j < blockwise8::block; j += 64) {
+  for (index_t j = 0; j < Block; j += 64) {
     const auto floats = [&](int k) { return _mm512_loadu_ps(from + j + 16 * k); };
     const auto magnitude = [&](int k) {
       const __m512i y = _mm512_castps_si512(_mm512_mul_ps(floats(k), by));

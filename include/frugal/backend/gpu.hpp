@@ -38,7 +38,8 @@ template <class Context>
 struct gpu_team {
   template <class T>
   using value = frugal::lanes<T, 4>;
-  static constexpr int strings = 1;  // of bits that are best taken at a time: more take too many registers
+  static constexpr int strings = 1;           // of bits that are best taken at a time: more take too many registers
+  static constexpr index_t most = tile_size;  // of the elements of a block, at a time
   Context c;
   unsigned char* memory;
 
@@ -117,21 +118,23 @@ struct gpu_team {
       reinterpret_cast<normal_block*>(to)[i] = to_normals(s.block(dir, first + std::uint64_t(i)));
   }
   FRUGAL_FN void prefetch(void const*) const {}  // other teams hide the latency
-  FRUGAL_GENERIC template <class Book>
+  /// A block of 8-bit states, or a part of one: its values.
+  FRUGAL_GENERIC template <index_t Block, class Book>
   FRUGAL_FN void decode(Book, std::uint8_t const* code, float scale, float* to) const {
     using V = value<float>;
-    for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
+    for (index_t j = 4 * index_t(c.lane()); j < Block; j += 4 * index_t(c.lanes()))
       (Book::template decode<V>(V::integer::load(code + j)) * V(scale)).store(to + j);
   }
-  FRUGAL_GENERIC template <class Book>
+  FRUGAL_GENERIC template <index_t Block, class Book>
   FRUGAL_FN void encode(Book, float const* from, float inverse, std::uint8_t* code) const {
     using V = value<float>;
-    for (index_t j = 4 * index_t(c.lane()); j < blockwise8::block; j += 4 * index_t(c.lanes()))
+    for (index_t j = 4 * index_t(c.lane()); j < Block; j += 4 * index_t(c.lanes()))
       Book::encode(V::load(from + j), V(inverse)).store(code + j);
   }
   /// The largest finite magnitude of a block; every lane gets it. Magnitudes compare as integers.
-  FRUGAL_GENERIC FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {
-    constexpr int slots = int(blockwise8::block / 4);
+  FRUGAL_GENERIC template <index_t Block>
+  FRUGAL_FN float peak(float const* p, std::int32_t* slot) const {
+    constexpr int slots = int(Block / 4);
     sync();
     for (int s = int(c.lane()); s < slots; s += int(c.lanes())) {
       std::int32_t top = 0;

@@ -221,11 +221,11 @@ struct drawn_update {
 FRUGAL_FN float inverse_of(float peak) { return peak >= 0x1p-126f ? quotient(1.f, peak) : 0x1p-126f; }
 
 /// 8-bit states: a team owns a block. Decode, apply the same rule, find the new absmax, encode.
-template <class Rule, class Where, class Rounding, class P, class G>
+template <class Rule, class Where, class Rounding, class P, class G, index_t Block>
 struct block_update {
   static constexpr int N = state_count<Rule>;
   static constexpr bool draws = std::is_same_v<Rounding, round_at_random>;
-  static constexpr index_t block = blockwise8::block;
+  static constexpr index_t block = Block;
   static constexpr unsigned team_threads = block / 4;                       // of a GPU: each lane has a group of four
   static constexpr int scratch_words = N * int(block) + int(team_threads);  // states, peaks; then what is drawn
   static constexpr int scratch_bytes = 4 * (scratch_words + (draws ? int(block) + 8 : 0));
@@ -251,30 +251,38 @@ struct block_update {
     float const* state = nullptr;  // the new states, `block` apart; null: there is nothing to encode
     float inverse[N];
   };
-  /// The first half: decode, apply the rule, find the new scales. `beside()` is called once, after the decoding: work
-  /// that does not depend on this block.
+  /// What of a block a team takes at a time.
+  template <class Team>
+  static constexpr index_t part = Team::most < block ? Team::most : block;
+  /// The first half: decode, apply the rule, find the new scales. `beside(from)`, work that does not depend on this
+  /// block, is called once for each part: before it is decoded, or, if it is the whole block, after.
   FRUGAL_GENERIC template <class Team, class Beside>
   FRUGAL_FN stepped step(Team const& team, Beside const& beside) const {
     const index_t slots = team.rank() * block;
     const segment seg = tiles.at(slots / tile_size);
     const index_t at = slots - seg.first_tile * tile_size;
     if (at >= seg.size || ctl->skip != 0) {
-      beside();
+      for (index_t from = 0; from < block; from += part<Team>) beside(from);
       return {};
     }
     return run(team, seg, at, beside, std::make_integer_sequence<int, N>{});
   }
-  /// The second half: encode.
+  /// The second half: encode, a part.
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void encode(Team const& team, stepped const& b, index_t from) const {
+    if (b.state) encode(team, b, from, std::make_integer_sequence<int, N>{});
+  }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void encode(Team const& team, stepped const& b) const {
-    if (b.state) encode(team, b, std::make_integer_sequence<int, N>{});
+    for (index_t from = 0; from < block; from += part<Team>) encode(team, b, from);
   }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     encode(team, step(team, nothing{}));
   }
 
-  /// The rule on a chunk of the block, states in the team's scratch.
+  /// The rule on a chunk of a part of a block, states in the team's scratch.
+  template <index_t Stride>
   struct apply {
     using parameter = P;
     static constexpr bool anchored = detail::anchored<Rule>;
@@ -284,7 +292,7 @@ struct block_update {
     decltype(Rounding().bind({})) rounding;
     P* x;
     G const* g;
-    float* states;  // of the block's first element, `block` apart
+    float* states;  // of the first element, `Stride` apart
     [[no_unique_address]] anchor_column<P, anchored> anchor;
 
     FRUGAL_FN bool aligned(int width) const {
@@ -292,48 +300,59 @@ struct block_update {
       if constexpr (anchored) all = all && multiple_of(anchor.p, width);
       return all;
     }
-    FRUGAL_FN float* state(int k) const { return states + k * block; }
+    FRUGAL_FN float* state(int k) const { return states + k * Stride; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       update_chunk(c, *this, std::make_integer_sequence<int, N>{});
     }
   };
 
-  /// What is bound to the block from slot `at` of its segment on; its states are in `tile`, once they are decoded.
-  FRUGAL_FN apply bind(segment const& seg, Rule const& rule, index_t at, float* tile) const {
-    const segment here = part_of<Where>(seg, at);  // the block as a segment of its own
+  /// What is bound to the elements from slot `at` of their segment on; their states are in `tile`, once they are
+  /// decoded.
+  template <index_t Stride>
+  FRUGAL_FN apply<Stride> bind(segment const& seg, Rule const& rule, index_t at, float* tile) const {
+    const segment here = part_of<Where>(seg, at);  // a segment of their own
     return {rule, ctl->factor,           where.bind(here), rounding.bind(here), io.parameters(here), io.gradients(here),
             tile, anchor.from(here.slot)};
   }
-  FRUGAL_GENERIC template <class Team, int... K>
+  FRUGAL_GENERIC template <index_t Size, index_t Stride, class Team, int... K>
   FRUGAL_FN void decode(Team const& team, index_t slot, float* tile, std::integer_sequence<int, K...>) const {
-    (team.decode(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * block), ...);
+    (team.template decode<Size>(book<K>{}, s[K].code + slot, s[K].scale[slot / block], tile + K * Stride), ...);
   }
 
  private:
   struct nothing {
-    FRUGAL_FN void operator()() const {}
+    FRUGAL_FN void operator()(index_t) const {}
   };
   FRUGAL_GENERIC template <class Team, class Beside, int... K>
   FRUGAL_FN stepped run(Team const& team, segment const& seg, index_t at, Beside const& beside,
                         std::integer_sequence<int, K...>) const {
-    const index_t slot = seg.slot + at, size = seg.size - at < block ? seg.size - at : block;
-    float* tile = team.template scratch<float>();
-    apply rule = bind(seg, rules[rule_of<Rule>(seg)], at, tile);
-    decode(team, slot, tile, std::integer_sequence<int, K...>{});
-    if constexpr (draws)
-      rule.rounding = rounding.draw(team, rule.where, part_of<Where>(seg, at), size,
-                                    reinterpret_cast<std::uint32_t*>(tile + scratch_words));
-    beside();
-    team.template for_values<float>(size, rule);
-    const float peak[] = {team.peak(tile + K * block, reinterpret_cast<std::int32_t*>(tile + N * block))...};
+    constexpr index_t most = part<Team>;
+    const index_t slot = seg.slot + at;
+    float* const tile = team.template scratch<float>();
+    std::int32_t* const peaks = reinterpret_cast<std::int32_t*>(tile + N * block);
+    float peak[N] = {};
+    for (index_t from = 0; from < block; from += most, at += most) {
+      const index_t left = seg.size - at, size = left < 0 ? 0 : left < most ? left : most;
+      auto rule = bind<block>(seg, rules[rule_of<Rule>(seg)], at, tile + from);
+      if constexpr (most < block) beside(from);
+      decode<most, block>(team, slot + from, tile + from, std::integer_sequence<int, K...>{});
+      if constexpr (draws)
+        rule.rounding = rounding.draw(team, rule.where, part_of<Where>(seg, at), size,
+                                      reinterpret_cast<std::uint32_t*>(tile + scratch_words));
+      if constexpr (most == block) beside(from);
+      team.template for_values<float>(size, rule);
+      ((peak[K] = larger(peak[K], team.template peak<most>(tile + K * block + from, peaks))), ...);
+    }
     if (team.lane() == 0) ((s[K].scale[slot / block] = peak[K]), ...);
     return {slot, tile, {inverse_of(peak[K])...}};
   }
   FRUGAL_GENERIC template <class Team, int... K>
-  FRUGAL_FN void encode(Team const& team, stepped const& b, std::integer_sequence<int, K...>) const {
-    (team.encode(book<K>{}, b.state + K * block, b.inverse[K], s[K].code + b.slot), ...);
+  FRUGAL_FN void encode(Team const& team, stepped const& b, index_t from, std::integer_sequence<int, K...>) const {
+    (team.template encode<part<Team>>(book<K>{}, b.state + K * block + from, b.inverse[K], s[K].code + b.slot + from),
+     ...);
   }
+  FRUGAL_FN static float larger(float a, float b) { return a > b ? a : b; }
 };
 
 /// What the canonical reduction sums for the norm of a gradient.

@@ -93,7 +93,8 @@ class element_optimizer {
       "or leave the rounding out");
   static constexpr int states = detail::state_count<rule>;
   static constexpr index_t line = Backend::line_bytes / sizeof(compute);
-  static constexpr bool quantised = std::is_same_v<Storage, blockwise8>;
+  static constexpr bool quantised = detail::block_of<Storage> > 0;
+  static constexpr index_t block = quantised ? detail::block_of<Storage> : blockwise8::block;
   static constexpr bool copied = std::is_same_v<Rounding, float_master>;
   static constexpr bool random = std::is_same_v<Rounding, stochastic>;
   static constexpr int sums = detail::sum_count<rule>;
@@ -153,17 +154,17 @@ class element_optimizer {
       addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
     }
     if constexpr (quantised) {
-      blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), blockwise8::block);
-      const index_t count = (blocks_.slots() + blockwise8::block - 1) / blockwise8::block;
+      blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), block);
+      const index_t count = (blocks_.slots() + block - 1) / block;
       for (int k = 0; k < states; ++k) {
-        codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * blockwise8::block);
+        codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * block);
         codes_[k].fill(
             std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
         scales_[k] = buffer<float, Backend>(backend_, count);
         scales_[k].fill(0);
       }
       if constexpr (copied) {
-        block_master_ = buffer<float, Backend>(backend_, count * blockwise8::block);
+        block_master_ = buffer<float, Backend>(backend_, count * block);
         block_master_.fill(0);
       }
     }
@@ -224,7 +225,8 @@ class element_optimizer {
     validate_config(factors_);
     validate_options();
   }
-  /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
+  /// Changes the factors of the group of that name; whether it is frozen and how its states are kept was settled at
+  /// construction.
   void set_group(group const& g) {
     for (std::size_t i = 0; i < factors_.size(); ++i) {
       if (layout_.groups()[i].name != g.name) continue;
@@ -232,6 +234,8 @@ class element_optimizer {
       now[i] = {g.lr, g.weight_decay};
       require(g.frozen == layout_.groups()[i].frozen, detail::text("group '", g.name, "'"), "frozen as constructed",
               "a change");
+      require(g.full_states == layout_.groups()[i].full_states, detail::text("the states of group '", g.name, "'"),
+              "stored as constructed", "a change");
       require_range("a group's lr factor", g.lr, 0, 1e300, true);
       require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
       validate_config(now);
@@ -305,7 +309,9 @@ class element_optimizer {
 
  private:
   bool stored_in_blocks(segment const& s) const {
-    if constexpr (quantised) return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size;
+    if constexpr (quantised)
+      return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size &&
+             !layout_.groups()[std::size_t(s.group)].full_states;
     else return false;
   }
   template <class T>
@@ -460,7 +466,7 @@ class element_optimizer {
     rule const* rules = rules_.data();
     if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
     using update_elements = detail::element_update<rule, where, rounding, param, grad, cell>;
-    using update_blocks = detail::block_update<rule, where, rounding, param, grad>;
+    using update_blocks = detail::block_update<rule, where, rounding, param, grad, block>;
     update_elements update{
         control_.data(), rules, bound, rounding_of_slots(first_slot(master_)), io, {}, anchor_at(first_slot(anchor_))};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;

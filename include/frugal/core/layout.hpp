@@ -13,12 +13,13 @@ namespace frugal {
 inline namespace v0 {
 
 /// What a group of tensors does differently: factors on the configured rate and decay; a frozen group is not moved and
-/// has no state.
+/// has no state; one with full states has them also where an optimizer's are 8-bit, as embeddings need them.
 struct group {
   std::string name;
   double lr = 1;            ///< factor on the learning rate, >= 0
   double weight_decay = 1;  ///< factor on the weight decay, >= 0
   bool frozen = false;
+  bool full_states = false;
 };
 
 /// How a caller names a tensor.

@@ -88,21 +88,21 @@ struct measure_elements {
   }
 };
 
-/// The same over 8-bit states: a block has as many elements as a sum has slots, so each is added to them as it is.
+/// The same over 8-bit states, as many elements at a time as a sum has slots, so they are added to them as they are.
 template <class Update, class Rule>
 struct measure_blocks {
-  static constexpr index_t block = Update::block;
-  static_assert(block == reduction_slots);
+  static constexpr index_t part = reduction_slots;
+  static_assert(Update::block % part == 0);
   static constexpr int N = Update::N, sums = Rule::sums;
-  static constexpr unsigned team_threads = block / 4;
-  static constexpr int scratch_bytes = 4 * (N + sums) * int(block);
+  static constexpr unsigned team_threads = part / 4;
+  static constexpr int scratch_bytes = 4 * (N + sums) * int(part);
   segment_list tiles;
   Update update;
   sums_of_tiles to;
 
   /// Adds all terms of a chunk to the slots.
   struct add {
-    typename Update::apply b;
+    typename Update::template apply<part> b;
     float* slots;
     FRUGAL_FN bool aligned(int width) const { return b.aligned(width); }
     FRUGAL_GENERIC template <class Chunk>
@@ -117,7 +117,7 @@ struct measure_blocks {
     }
     FRUGAL_GENERIC template <int K, class Chunk>
     FRUGAL_FN void one(Chunk c) const {
-      float* const p = slots + K * block;
+      float* const p = slots + K * part;
       c.store(p, c.load(p) + term_of_chunk<K>(c, b, states_measured<Rule>{}));
     }
   };
@@ -128,7 +128,7 @@ struct measure_blocks {
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       using V = typename Chunk::value;
-      FRUGAL_UNROLL for (int k = 0; k < sums; ++k) c.store(slots + k * block, V(0.f));
+      FRUGAL_UNROLL for (int k = 0; k < sums; ++k) c.store(slots + k * part, V(0.f));
     }
   };
 
@@ -140,18 +140,18 @@ struct measure_blocks {
     const index_t from = (team.rank() - seg.first_tile) * tile_size;
     const index_t end = from + tile_size < seg.size ? from + tile_size : seg.size;
     float* const scratch = team.template scratch<float>();
-    float* const slots = scratch + N * block;
-    team.template for_values<float>(block, clear{slots});
-    for (index_t at = from; at < end; at += block) {
-      const index_t n = end - at < block ? end - at : block;
-      const auto b = update.bind(seg, update.rules[seg.group], at, scratch);
+    float* const slots = scratch + N * part;
+    team.template for_values<float>(part, clear{slots});
+    for (index_t at = from; at < end; at += part) {
+      const index_t n = end - at < part ? end - at : part;
+      const auto b = update.template bind<part>(seg, update.rules[seg.group], at, scratch);
       if constexpr (measures_states<Rule>)
-        update.decode(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
+        update.template decode<part, part>(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
       team.template for_values<float>(n, add{b, slots});
     }
     for (int k = 0; k < sums; ++k) {
       team.sync();
-      const float s = team.template sum<float>(elements<float, float, false>{slots + k * block}.bind(seg), 0, block);
+      const float s = team.template sum<float>(elements<float, float, false>{slots + k * part}.bind(seg), 0, part);
       if (team.lane() == 0) to.at(seg, team.rank())[k * to.all] = double(s);
     }
   }

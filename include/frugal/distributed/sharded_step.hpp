@@ -81,13 +81,16 @@ class sharded_step {
     const int ranks = world_.size(), me = world_.rank();
     fnv1a groups;
     for (group const& g : l.groups())
-      groups.add(g.name).add(bit_cast<std::uint64_t>(g.lr)).add(bit_cast<std::uint64_t>(g.weight_decay));
+      groups.add(g.name)
+          .add(bit_cast<std::uint64_t>(g.lr))
+          .add(bit_cast<std::uint64_t>(g.weight_decay))
+          .add(std::uint64_t(g.full_states));
     const range all{0, l.size()};
     agree(world_, "sharded",
           {{"the method", std::int64_t(fnv1a().add(optimizer_.algorithm()).value())},
            {"the number of elements", l.size(), true},
            {"the layout or its frozen groups", std::int64_t(layout_of(l, all))},
-           {"the factors of groups", std::int64_t(groups.value())}});
+           {"the factors of groups, or which have full states", std::int64_t(groups.value())}});
     const range own = shard(l, world_);
     require(optimizer_.state_layout() == layout_of(seen, where), "the optimizer of a shard",
             text("one of the shard [", own.begin, ", ", own.end, ")"), "another");

@@ -126,7 +126,7 @@ struct mkor_coefficients {
 /// The matrices of MKOR: J of each side, stored in cells, computed with in T.
 template <class T, class Storage, class Backend, class Provider>
 class mkor_curvature {
-  static_assert(!std::is_same_v<Storage, blockwise8>, "frugal: the factors of MKOR are full, bf16 or half");
+  static_assert(block_of<Storage> == 0, "frugal: the factors of MKOR are full, bf16 or half");
   using space = typename Backend::space;
   using cell = typename storage_traits<Storage, T>::cell;
   static constexpr bool narrow = !std::is_same_v<cell, T>;

@@ -124,9 +124,9 @@ struct to_average {
   FRUGAL_FN bound bind(segment const& s) const { return {where.bind(s), x[s.tensor] + s.inner, d + s.slot, behind}; }
 };
 /// The same with d in 8 bits: a team a block.
-template <class Where, class P>
+template <class Where, class P, index_t Block>
 struct to_average_by_blocks {
-  static constexpr index_t block = blockwise8::block;
+  static constexpr index_t block = Block;
   static constexpr unsigned team_threads = block / 4;
   static constexpr int scratch_bytes = 4 * int(block);
   segment_list tiles;
@@ -142,7 +142,7 @@ struct to_average_by_blocks {
     const index_t at = slots - seg.first_tile * tile_size, slot = seg.slot + at, left = seg.size - at;
     if (left <= 0) return;
     float* const d = team.template scratch<float>();
-    team.decode(dynamic_code<true>{}, codes + slot, scales[slot / block], d);
+    team.template decode<block>(dynamic_code<true>{}, codes + slot, scales[slot / block], d);
     auto bound = of.bind(part_of<Where>(seg, at));
     bound.d = d;
     team.template for_values<float>(left < block ? left : block, bound);
@@ -231,8 +231,8 @@ class schedule_free_adamw
     using C = std::remove_cvref_t<decltype(*d.cells)>;
     const T behind = T((exact(1.0) / exact(this->config().beta1) - exact(1.0)).v[0]);
     b.for_each(d.plain, detail::to_average<T, At, P, C>{d.support, at_there_.data(), d.cells, behind});
-    if constexpr (std::is_same_v<Storage, blockwise8>)
-      b.for_teams(detail::to_average_by_blocks<At, P>{
+    if constexpr (detail::block_of < Storage >> 0)
+      b.for_teams(detail::to_average_by_blocks<At, P, detail::block_of<Storage>>{
           d.blocks, {d.support, at_there_.data(), nullptr, behind}, d.codes, d.scales});
   }
   std::vector<P*> at_;
