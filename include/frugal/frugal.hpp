@@ -21,6 +21,7 @@
 #include "optim/adam.hpp"
 #include "optim/adamr.hpp"
 #include "optim/adamw.hpp"
+#include "optim/cric.hpp"
 #include "optim/hesso.hpp"
 #include "optim/kfac.hpp"
 #include "optim/lamb.hpp"

@@ -164,13 +164,16 @@ void use(frugal::d_psgd<Optimizer, Mixing>& o) {
   o.step(x.view(), g.view());
   EXPECT_TRUE(has_changed(x, o.backend(), n));
 }
-template <class Optimizer>
-void use(frugal::hesso<Optimizer>& o) {
-  using parameter = typename frugal::hesso<Optimizer>::param;
+template <class Optimizer, class Identification>
+void use(frugal::hesso<Optimizer, Identification>& o) {
+  using parameter = typename frugal::hesso<Optimizer, Identification>::param;
   const frugal::index_t n = o.layout().size();
   auto x = memory<parameter>(o.backend(), n, 1);
   const auto g = memory<parameter>(o.backend(), n, 1);
-  for (int t = 0; t < 5; ++t) o.step(x.view(), frugal::view<parameter const, typename decltype(x)::space>(g.view()));
+  const frugal::view<parameter const, typename decltype(x)::space> there(g.view());
+  for (int t = 0; t < 25; ++t)
+    if constexpr (Identification::losses > 0) o.step(x.view(), there, [] { return 1.; });
+    else o.step(x.view(), there);
   EXPECT_EQ(o.removed(), o.target());
   EXPECT_LT(o.extract(x.view()).layout.size(), n);
 }

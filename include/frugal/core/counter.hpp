@@ -34,5 +34,31 @@ class counter {
   mutable bool shown_ = false;
 };
 
+namespace detail {
+/// A few numbers that the host goes by and that belong to a saved state; as counter.
+template <class T, class Backend>
+class shown_numbers {
+ public:
+  shown_numbers(Backend b, index_t n) : backend_(b), here_(std::size_t(n), T(0)), there_(std::move(b), n) {}
+  std::vector<T>& get() const {
+    if (shown_ && !here_.empty()) backend_.copy_out(here_.data(), there_.data(), there_.bytes());
+    shown_ = false;
+    return here_;
+  }
+  view<T, typename Backend::space> show() {
+    get();
+    if (!here_.empty()) backend_.copy_in(there_.data(), here_.data(), there_.bytes());
+    shown_ = true;
+    return there_.view();
+  }
+
+ private:
+  Backend backend_;
+  mutable std::vector<T> here_;
+  buffer<T, Backend> there_;
+  mutable bool shown_ = false;
+};
+}  // namespace detail
+
 }  // namespace v0
 }  // namespace frugal

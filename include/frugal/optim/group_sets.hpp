@@ -2,6 +2,8 @@
 /// @file Groups of weights that are removed together: slices of tensors, in sets of equal slices. What methods of
 /// structured pruning share: sums over groups, groups that shrink, and the model that is left.
 #pragma once
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -54,16 +56,17 @@ struct group_table {
   index_t groups;
 };
 
-/// For each group the sums of x^2, d^2 and x d, in double: element j of a group is added to slot j mod 256, and the
-/// slots by halving.
+/// For each group the sums of p^2, d^2 and p d, in double: p are parameters where a gradient was taken, d what the step
+/// from there did, over lr. Element j of a group is added to slot j mod 256, and the slots by halving.
 template <class P>
 struct sum_groups {
   static constexpr index_t slots = 256;
   static constexpr unsigned team_threads = unsigned(slots);
   static constexpr int scratch_bytes = int(3 * slots * index_t(sizeof(double)));
   group_table table;
-  P const* const* x;
-  P const* before;  // flat
+  P const* const* x;  // after the step
+  P const* p;         // flat
+  P const* start;     // flat: where the step began, which is p but for steps that begin elsewhere
   double lr;
   double* sums;
 
@@ -73,22 +76,22 @@ struct sum_groups {
     const group_range set = table.ranges[table.set_of_group[team.rank()]];
     double* slot = team.template scratch<double>();
     for (index_t s = team.lane(); s < slots; s += index_t(team.lanes())) {
-      exact xx(0.0), dd(0.0), xd(0.0);
+      exact pp(0.0), dd(0.0), pd(0.0);
       index_t next = s;  // element of the member
       for (std::int32_t m = 0; m < set.members; ++m) {
         group_member_there const& member = table.members[set.first_member + m];
         if (member.part != std::int32_t(group_part::scored)) continue;
         for (; next < member.size(); next += slots) {
           const index_t at = member.at(team.rank() - set.first_group, next);
-          const exact old(widen<double>(before[member.flat + at])), now(widen<double>(x[member.tensor][at]));
-          const exact d = lr > 0 ? (old - now) / exact(lr) : exact(0.0);
-          xx = xx + old * old;
+          const exact v(widen<double>(p[member.flat + at])), now(widen<double>(x[member.tensor][at]));
+          const exact d = lr > 0 ? (exact(widen<double>(start[member.flat + at])) - now) / exact(lr) : exact(0.0);
+          pp = pp + v * v;
           dd = dd + d * d;
-          xd = xd + old * d;
+          pd = pd + v * d;
         }
         next -= member.size();
       }
-      slot[s] = xx.v[0], slot[slots + s] = dd.v[0], slot[2 * slots + s] = xd.v[0];
+      slot[s] = pp.v[0], slot[slots + s] = dd.v[0], slot[2 * slots + s] = pd.v[0];
     }
     for (index_t half = slots / 2; half > 0; half /= 2) {
       team.sync();
@@ -193,6 +196,8 @@ class group_sets {
       if (count > divisible) prunable_ += count;
     }
     hash_ = hash.value();
+    order_.reserve(std::size_t(groups_));
+    keeps_.resize(ranges_.size());
   }
   std::vector<group_member_there> const& members() const { return members_; }
   std::vector<group_range> const& ranges() const { return ranges_; }
@@ -207,21 +212,38 @@ class group_sets {
 
   /// The `count` groups of the lowest scores that are kept now begin to shrink; of equal ones the first. A set keeps
   /// `divisible` groups or more, and a multiple: where it would keep another number, fewer of its groups shrink.
-  void choose(std::vector<double> const& scores, index_t count, std::vector<std::uint8_t>& status) const {
-    std::vector<index_t> order, chosen, kept(ranges_.size());
-    for (index_t g = 0; g < groups_; ++g)
-      if (status[std::size_t(g)] == std::uint8_t(group_status::kept)) order.push_back(g), ++kept[set_of(g)];
-    const std::vector<index_t> before = kept;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](index_t a, index_t b) { return scores[std::size_t(a)] < scores[std::size_t(b)]; });
-    for (index_t g : order) {
-      if (index_t(chosen.size()) == count) break;
-      if (kept[set_of(g)] > divisible_) chosen.push_back(g), --kept[set_of(g)];
+  void choose(std::vector<double> const& scores, index_t count, std::vector<std::uint8_t>& status) {
+    rank(scores, status);
+    std::size_t chosen = 0;  // those come first in order_
+    for (index_t g : order_) {
+      if (index_t(chosen) == count) break;
+      if (keeps_[set_of(g)] > divisible_) order_[chosen++] = g, --keeps_[set_of(g)];
     }
-    for (auto g = chosen.rbegin(); g != chosen.rend(); ++g)  // those with the highest scores stay
-      if (kept[set_of(*g)] % divisible_ != 0) ++kept[set_of(*g)], *g = -1;
-    for (index_t g : chosen)
-      if (g >= 0) status[std::size_t(g)] = std::uint8_t(group_status::shrinking);
+    while (chosen > 0) {  // those with the highest scores stay
+      const index_t g = order_[--chosen];
+      if (keeps_[set_of(g)] % divisible_ != 0) ++keeps_[set_of(g)];
+      else status[std::size_t(g)] = std::uint8_t(group_status::shrinking);
+    }
+  }
+  /// The `count` groups of the lowest scores that are kept now, of one set, count as removed.
+  void remove(index_t set, std::vector<double> const& scores, index_t count, std::vector<std::uint8_t>& status) {
+    rank(scores, status);
+    for (index_t g : order_)
+      if (index_t(set_of(g)) == set && count-- > 0) status[std::size_t(g)] = std::uint8_t(group_status::removed);
+  }
+  index_t sets() const { return index_t(ranges_.size()); }
+  index_t size_of_set(index_t s) const {
+    return (s + 1 < sets() ? ranges_[std::size_t(s + 1)].first_group : groups_) - ranges_[std::size_t(s)].first_group;
+  }
+  bool prunable(index_t s) const { return size_of_set(s) > divisible_; }
+  /// Does a tensor have groups that count, of a set that may lose some?
+  bool prunable_tensor(index_t tensor) const {
+    for (index_t s = 0; s < sets(); ++s)
+      for (std::int32_t m = 0; prunable(s) && m < ranges_[std::size_t(s)].members; ++m) {
+        group_member_there const& g = members_[std::size_t(ranges_[std::size_t(s)].first_member + m)];
+        if (index_t(g.tensor) == tensor && g.part == std::int32_t(group_part::scored)) return true;
+      }
+    return false;
   }
 
   /// Of each set, the groups that are kept.
@@ -258,6 +280,21 @@ class group_sets {
   }
 
  private:
+  /// order_: the groups that are kept now, the lowest score first; keeps_: how many each set has.
+  void rank(std::vector<double> const& scores, std::vector<std::uint8_t> const& status) {
+    order_.clear();
+    std::fill(keeps_.begin(), keeps_.end(), 0);
+    for (index_t g = 0; g < groups_; ++g)
+      if (status[std::size_t(g)] == std::uint8_t(group_status::kept)) order_.push_back(g), ++keeps_[set_of(g)];
+    const auto score = [&](index_t g) {  // NaN last: what std::sort is given has to be an order
+      const double s = scores[std::size_t(g)];
+      return s == s ? s : std::numeric_limits<double>::infinity();
+    };
+    std::sort(order_.begin(), order_.end(), [&](index_t a, index_t b) {
+      const double s = score(a), t = score(b);
+      return s < t || (s == t && a < b);
+    });
+  }
   std::size_t set_of(index_t g) const { return std::size_t(set_of_group_[std::size_t(g)]); }
   static tensor const& find(layout const& l, std::string const& name) {
     for (tensor const& t : l.tensors())
@@ -278,7 +315,7 @@ class group_sets {
   std::vector<int> axes_;
   std::vector<group_range> ranges_;
   std::vector<std::int32_t> set_of_group_;
-  std::vector<index_t> sizes_;
+  std::vector<index_t> sizes_, order_, keeps_;
 };
 
 }  // namespace detail

@@ -36,32 +36,31 @@ inline void validate(hesso_config const& c) {
     require_range("the weight of a criterion", w, 0, 1e30, true);
 }
 
-/// Of a group: the sums of x^2, d^2 and x d, and how many elements they are over.
+/// Of a group: the sums of p^2, d^2 and p d, and how many elements they are over.
 struct group_sums {
-  double xx, dd, xd;
+  double pp, dd, pd;
   index_t size;
 };
 /// Low: does little. Each criterion is divided by its norm over all groups.
-inline std::vector<double> group_scores(hesso_config const& c, std::vector<group_sums> const& groups) {
-  std::vector<exact> scores(groups.size(), exact(0.0));
+/// @param scores  of as many elements as there are groups
+inline void group_scores(hesso_config const& c, std::vector<group_sums> const& groups, std::vector<double>& scores) {
+  std::fill(scores.begin(), scores.end(), 0.0);
   const auto criterion = [&](double weight, auto const& of) {
     if (weight == 0) return;
     exact norm(1e-8);
     for (group_sums const& g : groups) norm = norm + of(g) * of(g);
     norm = sqrt(norm) + exact(1e-8);
-    for (std::size_t i = 0; i < groups.size(); ++i) scores[i] = scores[i] + exact(weight) * (of(groups[i]) / norm);
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      scores[i] = (exact(scores[i]) + exact(weight) * (of(groups[i]) / norm)).v[0];
   };
   const auto root = [](double s) { return sqrt(exact(s)); };
-  criterion(c.magnitude, [&](group_sums const& g) { return root(g.xx); });
-  criterion(c.mean_magnitude, [&](group_sums const& g) { return root(g.xx) / (exact(double(g.size)) + exact(1e-6)); });
+  criterion(c.magnitude, [&](group_sums const& g) { return root(g.pp); });
+  criterion(c.mean_magnitude, [&](group_sums const& g) { return root(g.pp) / (exact(double(g.size)) + exact(1e-6)); });
   criterion(c.cosine, [&](group_sums const& g) {
-    return exact(g.xd) / ((root(g.xx) + exact(1e-8)) * (root(g.dd) + exact(1e-8))) + exact(1.0);
+    return exact(g.pd) / ((root(g.pp) + exact(1e-8)) * (root(g.dd) + exact(1e-8))) + exact(1.0);
   });
-  criterion(c.taylor1, [](group_sums const& g) { return exact(g.xd < 0 ? -g.xd : g.xd); });
-  criterion(c.taylor2, [](group_sums const& g) { return exact(0.5) * (exact(g.xd) * exact(g.xd)); });
-  std::vector<double> out;
-  for (exact s : scores) out.push_back(s.v[0]);
-  return out;
+  criterion(c.taylor1, [](group_sums const& g) { return exact(g.pd < 0 ? -g.pd : g.pd); });
+  criterion(c.taylor2, [](group_sums const& g) { return exact(0.5) * (exact(g.pd) * exact(g.pd)); });
 }
 
 /// What is left of a model: its layout, its parameters, and of each set the groups that were kept.
@@ -72,72 +71,211 @@ struct extracted {
   std::vector<std::vector<index_t>> kept;
 };
 
+namespace detail {
+
+/// A model whose groups go to zero: where its tensors are, and what the backend is told about the groups.
+template <class Backend, class P>
+class pruned_model {
+ public:
+  using space = typename Backend::space;
+
+  pruned_model(Backend b, frugal::layout l, std::vector<group_set> sets, hesso_config const& c)
+      : backend_(b),
+        layout_(std::move(l)),
+        config_((validate(c), c)),
+        sets_(layout_, std::move(sets), c.divisible),
+        target_(sets_.target(c.sparsity)),
+        xs_(layout_.tensors().size()),
+        xs_there_(b, xs_),
+        members_(b, sets_.members()),
+        ranges_(b, sets_.ranges()),
+        set_of_group_(b, sets_.set_of_group()),
+        status_there_(b, sets_.groups()),
+        status_(std::size_t(sets_.groups()), std::uint8_t(group_status::kept)),
+        sums_there_(b, target_ > 0 ? 3 * sets_.groups() : 0),
+        sums_(std::size_t(sums_there_.size())),
+        scores_(std::size_t(sets_.groups())),
+        before_(b, target_ > 0 ? layout_.size() : 0) {
+    for (index_t g = 0; g < sets_.groups(); ++g) groups_.push_back({0, 0, 0, sets_.size_of_group(g)});
+    to_backend(b, status_there_.view(), status_);
+  }
+
+  frugal::layout const& layout() const { return layout_; }
+  Backend const& backend() const { return backend_; }
+  hesso_config const& config() const { return config_; }
+  group_sets& sets() { return sets_; }
+  group_sets const& sets() const { return sets_; }
+  index_t target() const { return target_; }
+  buffer<std::uint8_t, Backend> const& status() const { return status_there_; }
+  buffer<P, Backend> const& before() const { return before_; }
+
+  /// The parameters of the step to come.
+  void locate(model_view<P, space> x) {
+    x.for_each(layout_, "parameters", [&](std::size_t i, P* p) {
+      moved_ = moved_ || xs_[i] != p;
+      xs_[i] = p;
+    });
+  }
+  /// x to a flat copy, and back: of all tensors, or of those without groups that count.
+  void save(buffer<P, Backend> const& to) const {
+    for_tensors(false, [&](tensor const& t, P* x) { backend_.copy(to.data() + t.offset, x, bytes(t)); });
+  }
+  void load(buffer<P, Backend> const& from, bool of_no_group = false) const {
+    for_tensors(of_no_group, [&](tensor const& t, P* x) { backend_.copy(x, from.data() + t.offset, bytes(t)); });
+  }
+
+  /// What a step of the optimizer made of x, scored; waits for the backend.
+  /// @param p  where its gradient was taken
+  /// @param start  where the step began
+  std::vector<double> const& score(buffer<P, Backend> const& p, buffer<P, Backend> const& start, double lr) {
+    backend_.for_teams(sum_groups<P>{table(), pointers(), p.data(), start.data(), lr, sums_there_.data()});
+    backend_.copy_out(sums_.data(), sums_there_.data(), sums_there_.bytes());
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      groups_[g].pp = sums_[3 * g], groups_[g].dd = sums_[3 * g + 1], groups_[g].pd = sums_[3 * g + 2];
+    group_scores(config_, groups_, scores_);
+    return scores_;
+  }
+  /// Changes the status of groups; waits for the backend.
+  template <class F>
+  void with_status(F const& change) {
+    backend_.copy_out(status_.data(), status_there_.data(), status_there_.bytes());
+    change(status_);
+    to_backend(backend_, status_there_.view(), status_);
+  }
+  /// What shrinks is multiplied by left / (left + 1), and is removed when nothing is left; what was removed is zero.
+  void shrink(std::int64_t left, bool removes = true) {
+    const double factor = (exact(double(left)) / exact(double(left + 1))).v[0];
+    backend_.for_teams(shrink_groups<P>{table(), pointers(), status_there_.data(), factor, removes && left == 0});
+  }
+
+ private:
+  group_table table() const { return {members_.data(), ranges_.data(), set_of_group_.data(), sets_.groups()}; }
+  P* const* pointers() {
+    if (std::exchange(moved_, false)) to_backend(backend_, xs_there_.view(), xs_);
+    return xs_there_.data();
+  }
+  static std::size_t bytes(tensor const& t) { return std::size_t(t.size) * sizeof(P); }
+  template <class F>
+  void for_tensors(bool of_no_group, F const& f) const {
+    for (std::size_t i = 0; i < xs_.size(); ++i) {
+      tensor const& t = layout_.tensors()[i];
+      if (t.size > 0 && !(of_no_group && sets_.prunable_tensor(index_t(i)))) f(t, xs_[i]);
+    }
+  }
+
+  Backend backend_;
+  frugal::layout layout_;
+  hesso_config config_;
+  group_sets sets_;
+  index_t target_;
+  bool moved_ = false;
+  std::vector<P*> xs_;
+  buffer<P*, Backend> xs_there_;
+  buffer<group_member_there, Backend> members_;
+  buffer<group_range, Backend> ranges_;
+  buffer<std::int32_t, Backend> set_of_group_;
+  buffer<std::uint8_t, Backend> status_there_;
+  std::vector<std::uint8_t> status_;
+  buffer<double, Backend> sums_there_;
+  std::vector<double> sums_, scores_;
+  std::vector<group_sums> groups_;
+  buffer<P, Backend> before_;
+};
+
+/// How redundant groups are found, and what a step is while they are looked for; the other is in optim/cric.hpp.
+template <class Identification, class Backend, class P>
+class identification;
+
+}  // namespace detail
+
+/// HESSO: where a period begins, by the scores of that step.
+struct saliency {
+  static constexpr char const* name = "";
+  static constexpr std::size_t losses = 0;  ///< that a step takes
+};
+
+namespace detail {
+template <class Backend, class P>
+class identification<saliency, Backend, P> {
+  using model = pruned_model<Backend, P>;
+
+ public:
+  identification(model const& m, saliency) : periods_(m.backend()) {}
+
+  /// @param n  the step's number, from 1
+  /// @param train  what the optimizer does to x
+  template <class Train>
+  void step(model& m, std::int64_t n, double lr, Train const& train) {
+    hesso_config const& c = m.config();
+    const std::int64_t q = c.pruning_steps / c.periods, since = n - c.start, period = periods_.get();
+    const bool chooses = m.target() > 0 && since >= 0 && period < c.periods && (since - 1) % q == 0;
+    if (chooses) m.save(m.before());
+    train();
+    if (chooses) {
+      auto const& scores = m.score(m.before(), m.before(), lr);
+      const index_t each = m.target() / c.periods;
+      const index_t count = period == c.periods - 1 ? m.target() - each * (c.periods - 1) : each;
+      m.with_status([&](auto& status) { m.sets().choose(scores, count, status); });
+      periods_.set(period + 1);
+    }
+    if (periods_.get() > 0) m.shrink(q - since % q - 1);
+  }
+  template <class Visitor>
+  void visit_state(Visitor&& visit) {
+    visit("periods", role::counter, periods_.show());
+  }
+  std::size_t state_bytes() const { return 0; }
+
+ private:
+  counter<Backend> periods_;
+};
+}  // namespace detail
+
 /// @tparam Optimizer  an element optimizer (momentum, adamw ...)
-template <class Optimizer>
+/// @tparam Identification  how redundant groups are found: saliency, or cric (optim/cric.hpp)
+template <class Optimizer, class Identification = saliency>
 class hesso {
   using backend_type = std::remove_cvref_t<decltype(std::declval<Optimizer&>().backend())>;
   using policies = decltype(detail::policies_of(std::declval<Optimizer const&>()));
+  using grad = typename policies::types::grad;
 
  public:
   using space = typename Optimizer::space;
   using param = typename policies::types::param;
 
-  hesso(Optimizer optimizer, std::vector<group_set> sets, hesso_config c = {})
+  hesso(Optimizer optimizer, std::vector<group_set> sets, hesso_config c = {}, Identification how = {})
       : optimizer_(std::move(optimizer)),
-        config_((validate(c), c)),
-        sets_(optimizer_.layout(), std::move(sets), c.divisible),
-        steps_(optimizer_.backend()),
-        periods_(optimizer_.backend()) {
-    backend_type const& b = backend();
-    members_ = {b, sets_.members()};
-    ranges_ = {b, sets_.ranges()};
-    set_of_group_ = {b, sets_.set_of_group()};
-    status_ = {b, sets_.groups()};
-    status_.fill(std::uint8_t(detail::group_status::kept));
-    sums_ = {b, 3 * sets_.groups()};
-    xs_.resize(layout().tensors().size());
-    xs_there_ = {b, xs_};
-    if (target() > 0) before_ = {b, layout().size()};
-  }
+        model_(optimizer_.backend(), optimizer_.layout(), std::move(sets), c),
+        identification_(model_, how),
+        steps_(optimizer_.backend()) {}
 
-  /// One update, as the optimizer's; then groups shrink. Where a period begins it waits for the backend.
-  template <class X, class G>
-  void step(X&& x, G&& g) {
+  /// One update, as the optimizer's; then groups shrink. Where groups are scored it waits for the backend.
+  /// @param loss  of cric: the loss at x, of the batch of g; or what returns the loss at x as it then is, of one batch
+  template <class X, class G, class... Loss>
+  void step(X&& x, G&& g, Loss&&... loss) {
+    static_assert(sizeof...(Loss) == Identification::losses,
+                  "frugal: with cric a step takes the loss, too, a number or what returns one: step(x, g, loss); with "
+                  "saliency it takes none");
     optimizer_.check_settings();
     require(optimizer_.options().lr.size() == 0, "the rate of hesso's optimizer", "config().lr", "a view");
-    model_view<param, space>(x).for_each(layout(), "parameters", [&](std::size_t i, param* p) {
-      changed_ = changed_ || xs_[i] != p;
-      xs_[i] = p;
-    });
-    const std::int64_t n = steps_.get() + 1, q = config_.pruning_steps / config_.periods, since = n - config_.start;
-    const std::int64_t period = periods_.get();
-    const bool chooses = target() > 0 && since >= 0 && period < config_.periods && (since - 1) % q == 0;
-    if (chooses)
-      for (tensor const& t : layout().tensors())
-        if (t.size > 0)
-          backend().copy(before_.data() + t.offset, xs_[std::size_t(&t - layout().tensors().data())],
-                         std::size_t(t.size) * sizeof(param));
-    optimizer_.step(x, g);
+    model_view<grad const, space>(g).for_each(layout(), "the gradient", [](std::size_t, grad const*) {});
+    model_.locate(model_view<param, space>(x));
+    const std::int64_t n = steps_.get() + 1;
+    identification_.step(
+        model_, n, optimizer_.config().lr, [&] { optimizer_.step(x, g); }, loss...);
     steps_.set(n);
-    if (std::exchange(changed_, false)) to_backend(backend(), xs_there_.view(), xs_);
-    if (chooses) {
-      choose(period);
-      periods_.set(period + 1);
-    }
-    if (periods_.get() == 0) return;
-    const std::int64_t h = since % q;
-    backend().for_teams(detail::shrink_groups<param>{
-        table(), xs_there_.data(), status_.data(), (exact(double(q - h - 1)) / exact(double(q - h))).v[0], h == q - 1});
   }
 
   Optimizer& optimizer() { return optimizer_; }
-  hesso_config const& config() const { return config_; }
+  hesso_config const& config() const { return model_.config(); }
+  /// What finds the groups that are redundant, and tells where it is.
+  auto const& identification() const { return identification_; }
   /// Groups in all, those to remove, and those removed by now.
-  index_t groups() const { return sets_.groups(); }
-  index_t target() const { return sets_.target(config_.sparsity); }
+  index_t groups() const { return model_.sets().groups(); }
+  index_t target() const { return model_.target(); }
   index_t removed() const {
     index_t n = 0;
-    for (std::uint8_t s : to_host(backend(), status_.view())) n += s == std::uint8_t(detail::group_status::removed);
+    for (std::uint8_t s : to_host(backend(), model_.status().view())) n += is_removed(s);
     return n;
   }
   /// The network without the groups that were removed; in host memory. Waits for the backend.
@@ -150,59 +288,40 @@ class hesso {
       if (t.size > 0) backend().copy_out(all.data() + t.offset, p, std::size_t(t.size) * sizeof(param));
     });
     std::vector<bool> keep;
-    for (std::uint8_t s : to_host(backend(), status_.view()))
-      keep.push_back(s != std::uint8_t(detail::group_status::removed));
-    extracted<param> rest{layout(), {}, sets_.kept(keep)};
-    rest.layout = sets_.cut(layout(), rest.kept, [&](index_t from) { rest.x.push_back(all[std::size_t(from)]); });
+    for (std::uint8_t s : to_host(backend(), model_.status().view())) keep.push_back(!is_removed(s));
+    detail::group_sets const& sets = model_.sets();
+    extracted<param> rest{layout(), {}, sets.kept(keep)};
+    rest.layout = sets.cut(layout(), rest.kept, [&](index_t from) { rest.x.push_back(all[std::size_t(from)]); });
     return rest;
   }
 
   template <class Visitor>
   void visit_state(Visitor&& visit) {
     visit("steps", role::counter, steps_.show());
-    visit("periods", role::counter, periods_.show());
-    visit("status", role::codes, status_.view());
+    identification_.visit_state(visit);
+    visit("status", role::codes, model_.status().view());
     optimizer_.visit_state(
         [&](std::string_view name, role r, auto v) { visit("optimizer." + std::string(name), r, v); });
   }
-  std::size_t state_bytes() const { return optimizer_.state_bytes() + status_.bytes() + before_.bytes(); }
-  std::string algorithm() const { return detail::text("hesso(", optimizer_.algorithm(), ")"); }
-  std::uint64_t state_layout() const { return fnv1a().add(optimizer_.state_layout()).add(sets_.hash()).value(); }
+  std::size_t state_bytes() const {
+    return optimizer_.state_bytes() + identification_.state_bytes() + model_.status().bytes() + model_.before().bytes();
+  }
+  std::string algorithm() const {
+    return detail::text("hesso", Identification::name, "(", optimizer_.algorithm(), ")");
+  }
+  std::uint64_t state_layout() const {
+    return fnv1a().add(optimizer_.state_layout()).add(model_.sets().hash()).value();
+  }
   frugal::layout const& layout() const { return optimizer_.layout(); }
   backend_type const& backend() const { return optimizer_.backend(); }
 
  private:
-  detail::group_table table() const { return {members_.data(), ranges_.data(), set_of_group_.data(), sets_.groups()}; }
-  // Scores on the host; the groups that shrink from now on.
-  void choose(std::int64_t period) {
-    detail::sum_groups<param> sum{table(), xs_there_.data(), before_.data(), optimizer_.config().lr, sums_.data()};
-    backend().for_teams(sum);
-    const std::vector<double> sums = to_host(backend(), sums_.view());
-    std::vector<group_sums> groups;
-    for (index_t g = 0; g < sets_.groups(); ++g) {
-      double const* s = sums.data() + 3 * g;
-      groups.push_back({s[0], s[1], s[2], sets_.size_of_group(g)});
-    }
-    std::vector<std::uint8_t> status = to_host(backend(), status_.view());
-    const index_t each = target() / config_.periods;
-    sets_.choose(group_scores(config_, groups),
-                 period == config_.periods - 1 ? target() - each * (config_.periods - 1) : each, status);
-    to_backend(backend(), status_.view(), status);
-  }
+  static bool is_removed(std::uint8_t s) { return s == std::uint8_t(detail::group_status::removed); }
 
   Optimizer optimizer_;
-  hesso_config config_;
-  detail::group_sets sets_;
-  counter<backend_type> steps_, periods_;
-  bool changed_ = false;
-  std::vector<param*> xs_;
-  buffer<param*, backend_type> xs_there_;
-  buffer<detail::group_member_there, backend_type> members_;
-  buffer<detail::group_range, backend_type> ranges_;
-  buffer<std::int32_t, backend_type> set_of_group_;
-  buffer<std::uint8_t, backend_type> status_;
-  buffer<double, backend_type> sums_;
-  buffer<param, backend_type> before_;
+  detail::pruned_model<backend_type, param> model_;
+  detail::identification<Identification, backend_type, param> identification_;
+  counter<backend_type> steps_;
 };
 
 }  // namespace v0
