@@ -1,30 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dense algebra by the libraries of a vendor: cuBLAS and cuSOLVER; for HIP there is none. What they compute is compared
+// Dense algebra by the libraries of a vendor: cuBLAS and cuSOLVER, hipBLAS and hipSOLVER. What they compute is compared
 // with the builtin provider, within bounds.
 #if defined(__HIP__)
-#include "support/device.hpp"
+#include <frugal/linalg/hipblas.hpp>
+#define FRUGAL_TEST_BLAS(function) hipblas##function
+#define FRUGAL_TEST_SOLVER(function) hipsolverDn##function
+using vendor_linalg = frugal::hipblas_linalg;
+using vendor_names = frugal::hipblas_names;
 #else
 #include <frugal/linalg/cublas.hpp>
-
+#define FRUGAL_TEST_BLAS(function) cublas##function
+#define FRUGAL_TEST_SOLVER(function) cusolverDn##function
+using vendor_linalg = frugal::cublas_linalg;
+using vendor_names = frugal::cublas_names;
+#endif
 #include "linalg/linalg_bits.hpp"
 #include "support/device.hpp"
 
-template class frugal::thin_qr<float, frugal::cuda_backend, frugal::cublas_linalg>;
-template class frugal::symmetric_eigen<float, frugal::cuda_backend, frugal::cublas_linalg>;
-template class frugal::cholesky<float, frugal::cuda_backend, frugal::cublas_linalg>;
-template class frugal::inverse_root<float, frugal::cuda_backend, frugal::cublas_linalg>;
+template class frugal::thin_qr<float, frugal_test::device_backend, vendor_linalg>;
+template class frugal::symmetric_eigen<float, frugal_test::device_backend, vendor_linalg>;
+template class frugal::cholesky<float, frugal_test::device_backend, vendor_linalg>;
+template class frugal::inverse_root<float, frugal_test::device_backend, vendor_linalg>;
 
 namespace frugal_test {
 
 struct vendor_handles {
-  frugal::cublas_linalg of;
+  vendor_linalg of;
   vendor_handles() {
-    frugal::detail::cublas_check(cublasCreate(&of.blas), "cublasCreate");
-    frugal::detail::cusolver_check(cusolverDnCreate(&of.solver), "cusolverDnCreate");
+    vendor_names::check(FRUGAL_TEST_BLAS(Create)(&of.blas), "Create");
+    vendor_names::check(FRUGAL_TEST_SOLVER(Create)(&of.solver), "DnCreate");
   }
   ~vendor_handles() {
-    (void)cusolverDnDestroy(of.solver);
-    (void)cublasDestroy(of.blas);
+    (void)FRUGAL_TEST_SOLVER(Destroy)(of.solver);
+    (void)FRUGAL_TEST_BLAS(Destroy)(of.blas);
   }
 };
 
@@ -46,7 +54,7 @@ double left_over(Linalg const& la, frugal::operand<T, typename Linalg::space> x,
 }
 
 template <class T>
-bool vendor_algebra(device_backend const& b, frugal::cublas_linalg const& library, double unit) {
+bool vendor_algebra(device_backend const& b, vendor_linalg const& library, double unit) {
   const frugal::linalg builtin(b);
   const frugal::linalg la(b, library);
   if (!close_to(products<T>(builtin, 70, 33, 100), products<T>(la, 70, 33, 100), 3000 * unit)) return false;
@@ -80,6 +88,7 @@ bool vendor_linalg_on_device(device_backend const& b) {
 
 }  // namespace frugal_test
 
+#if !defined(FRUGAL_TEST_WITHOUT_HIPBLAS)  // else it is compiled with declarations of the tests' own
 [[maybe_unused]] static const int added =
-    frugal_test::add_device_check("linalg by cuBLAS and cuSOLVER", &frugal_test::vendor_linalg_on_device);
+    frugal_test::add_device_check("linalg by the vendor's libraries", &frugal_test::vendor_linalg_on_device);
 #endif
