@@ -193,6 +193,7 @@ class element_optimizer {
   void step(view<param, space> x, view<grad const, space> g) {
     check(x, "vector", layout_.size());
     check(g, "vector", layout_.size());
+    detail::require_alike(x, g, "vector");
     step_on([&](tensor const& t) { return view<param, space>(x.data() + t.offset, t.size); },
             [&](tensor const& t) { return view<grad const, space>(g.data() + t.offset, t.size); });
   }
@@ -204,6 +205,7 @@ class element_optimizer {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
       check(g[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
+      detail::require_alike(x[index_t(i)], g[index_t(i)], tensors[i].name.c_str());
     }
     step_on([&](tensor const& t) { return x[&t - tensors.data()]; },
             [&](tensor const& t) { return g[&t - tensors.data()]; });

@@ -37,6 +37,7 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
   void step(view<param, space> x, view<grad, space> g) {
     const index_t n = this->layout().size();
     this->check(x, "parameters", n), this->check(g, "gradient", n);
+    detail::require_alike(x, g, "parameters");
     step_on(
         this->runs(), [&](run const& r) { return x.data() + r.flat; }, [&](run const& r) { return g.data() + r.flat; },
         [&](tensor const& t) { return g.data() + t.offset; }, [&] { this->optimizer().step(x, g); });
@@ -50,6 +51,7 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       this->check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
       this->check(g[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
+      detail::require_alike(x[index_t(i)], g[index_t(i)], tensors[i].name.c_str());
       to_read_.push_back(g[index_t(i)]);
     }
     step_on(

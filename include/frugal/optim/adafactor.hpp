@@ -134,6 +134,7 @@ class adafactor {
     check_settings();
     x.for_each(layout_, "parameters", [&](std::size_t i, P* p) { new_xs_[i] = p; });
     g.for_each(layout_, "gradients", [&](std::size_t i, G const* p) { new_gs_[i] = p; });
+    x.require_alike(layout_, g);
     if (new_xs_ != xs_ || new_gs_ != gs_) {
       overlap_.clear();
       for (std::size_t i = 0; i < xs_.size(); ++i) {

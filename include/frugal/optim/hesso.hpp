@@ -258,8 +258,11 @@ class hesso {
                   "saliency it takes none");
     optimizer_.check_settings();
     require(optimizer_.options().lr.size() == 0, "the rate of hesso's optimizer", "config().lr", "a view");
-    model_view<grad const, space>(g).for_each(layout(), "the gradient", [](std::size_t, grad const*) {});
-    model_.locate(model_view<param, space>(x));
+    const model_view<param, space> xs(std::forward<X>(x));
+    const model_view<grad const, space> gs(std::forward<G>(g));
+    gs.for_each(layout(), "the gradient", [](std::size_t, grad const*) {});
+    xs.require_alike(layout(), gs);
+    model_.locate(xs);
     const std::int64_t n = steps_.get() + 1;
     identification_.step(
         model_, n, optimizer_.config().lr, [&] { optimizer_.step(x, g); }, loss...);

@@ -63,6 +63,7 @@ class kronecker_optimizer {
     check_settings();
     x.for_each(layout_, "parameters", [&](std::size_t i, param* p) { now_xs_[i] = p; });
     g.for_each(layout_, "gradient", [&](std::size_t i, grad const* p) { now_gs_[i] = p; });
+    x.require_alike(layout_, g);
     remember();
     if (!prepare()) return;
     if (plain_.list().tiles > 0 && control_.step > 0) run_plain();

@@ -98,6 +98,7 @@ class muon {
     check_settings();
     x.for_each(layout_, "parameters", [&](std::size_t i, P* p) { xs_[i] = p; });
     g.for_each(layout_, "gradient", [&](std::size_t i, G const* p) { gs_[i] = p; });
+    x.require_alike(layout_, g);
     overlap_.clear();
     for (std::size_t i = 0; i < xs_.size(); ++i) {
       overlap_.add(xs_[i], layout_.tensors()[i].size, true);

@@ -143,7 +143,7 @@ class sam {
   auto step(X&& x, Y&& g, F&& gradient) {
     validate(config_);
     optimizer_.check_settings();
-    locate(model_view<P, space>(x), model_view<G const, space>(g));
+    locate(model_view<P, space>(std::forward<X>(x)), model_view<G const, space>(std::forward<Y>(g)));
     if constexpr (std::is_void_v<decltype(gradient())>) {
       gradient();
       finish(x, g, gradient);
@@ -179,6 +179,7 @@ class sam {
     };
     x.for_each(layout(), "parameters", [&](std::size_t i, P* p) { put(xs_, i, p); });
     g.for_each(layout(), "gradient", [&](std::size_t i, G const* p) { put(gs_, i, p); });
+    x.require_alike(layout(), g);
     if (same && located_) return;
     located_ = false;
     overlap_.clear();
