@@ -10,7 +10,8 @@ function(frugal_add_component component fault)
     "tbb          TBB::tbb                      TBB                 libtbb-dev"
     "eigen        Eigen3::Eigen                 Eigen3              libeigen3-dev"
     "mpi          MPI::MPI_CXX                  MPI,COMPONENTS,CXX  libopenmpi-dev"
-    "checkpoints  nlohmann_json::nlohmann_json  nlohmann_json       nlohmann-json3-dev")
+    "checkpoints  nlohmann_json::nlohmann_json  nlohmann_json       nlohmann-json3-dev"
+    "torch        torch                         Torch               libtorch-dev")
   set(${fault} "" PARENT_SCOPE)
   set(target)
   set(all)
