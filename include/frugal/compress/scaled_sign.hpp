@@ -101,9 +101,9 @@ struct sign_decode {
     FRUGAL_FN bool aligned(int width) const { return multiple_of(x, width); }
     FRUGAL_FN float const* contiguous() const { return x; }
     FRUGAL_GENERIC template <class Chunk>
-    FRUGAL_FN void operator()(Chunk c, bit_words<1> bits) const {
+    FRUGAL_FN void operator()(Chunk c, bit_words<1> word) const {
       using V = typename Chunk::value;
-      const V d = select_bits(bits.of[0], V(scale), V(-scale));
+      const V d = select_bits(word.of[0], V(scale), V(-scale));
       if constexpr (Add) c.store(x, rule(c.load(x), d));
       else c.store(x, d);
     }
