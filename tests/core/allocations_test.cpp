@@ -47,6 +47,12 @@ TEST(allocations, optimizers) {
   step(lion(cpu, two, {}, indices{{1, 5, 9000}}), x);
   std::vector<bf16> narrow(n);
   step(lion(cpu, two, {}, types<bf16, float>{}, stochastic{.seed = 1}), narrow);
+  step(nadamw(cpu, two), x);
+  step(adagrad(cpu, two), x);
+  step(rmsprop(cpu, two), x);
+  step(lamb(cpu, two), x);
+  step(lars(cpu, two), x);
+  step(adamr(cpu, two), x);
   const layout small{{"w", {20, 30}}, {"t", {2, 3, 4}}, {"b", {n - 624}}};
   step(soap(cpu, small, {.frequency = 1}), x);
   step(shampoo(cpu, small, {.max_dim = 16}), x);
@@ -68,6 +74,30 @@ TEST(allocations, optimizers_with_calls_of_their_own) {
   EXPECT_EQ(allocated([&] { orthogonal.step(x, g); }), 0);
   sam around(lion(cpu, two), {.rho = 0.1, .adaptive = true});
   EXPECT_EQ(allocated([&] { around.step(x, g, [] {}); }), 0);
+  adafactor factors(cpu, two);
+  EXPECT_EQ(allocated([&] { factors.step(x, g); }), 0);
+  const std::vector<group_set> groups{{{{"a"}}}};
+  hesso prunes(momentum(cpu, two), groups, {.pruning_steps = 3});  // chooses at once
+  for (int t = 0; t < 4; ++t) EXPECT_EQ(allocated([&] { prunes.step(x, g); }), 0) << t;
+  hesso corrects(momentum(cpu, two), groups, {}, cric{.sampling_steps = 2, .max_cycles = 2});
+  for (int t = 0; t < 13; ++t) EXPECT_EQ(allocated([&] { corrects.step(x, g, 1.); }), 0) << t;  // until they are gone
+  EXPECT_EQ(corrects.removed(), 150);
+}
+
+TEST(allocations, matrices_of_layers) {
+  const layout layer{{"w", {20, 30}}, {"b", {20}}};
+  const floats a = numbers(9 * 30), d = numbers(9 * 20);
+  floats g = numbers(620);
+  const auto check = [&](auto opt) {
+    EXPECT_EQ(allocated([&] {
+                opt.observe(0, {a.data(), 9, 30}, {d.data(), 9, 20});
+                opt.precondition(g);
+              }),
+              0)
+        << opt.algorithm();
+  };
+  check(mkor(cpu, layer, {.refresh_every = 1}));
+  check(kfac(cpu, layer, {.refresh_every = 1}));
 }
 
 TEST(allocations, compressors_and_feedback) {

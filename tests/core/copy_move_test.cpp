@@ -32,7 +32,10 @@ static_assert(values<tensor_spec, group, tensor, topology, mixing_matrix, mixing
 static_assert(values<message, snapshot, update_log, mezo_update, mezo_report, step_report, loopback_report>);
 static_assert(values<momentum_config, adam_config, adamw_config, lion_config, ef21_sgdm_config, gossip_config>);
 static_assert(values<choco_config, d_psgd_config, mezo_config, replicas_config, roast_config, very_sparse_config>);
-static_assert(values<soap_config, shampoo_config>);
+static_assert(values<soap_config, shampoo_config, muon_config, mkor_config, kfac_config, fall_back_config>);
+static_assert(values<nadamw_config, adagrad_config, rmsprop_config, lamb_config, lars_config, adamr_config>);
+static_assert(values<adafactor_config, schedule_free_adamw_config, sam_config, hesso_config, saliency, cric>);
+static_assert(values<linear_layers, group_set, extracted<float>>);
 static_assert(values<nearest, stochastic, float_master>);
 static_assert(values<full, bf16_state, blockwise8, all, range, mask, indices, step_options<host_space>>);
 static_assert(values<identity, top_k, rand_k, scaled_sign, rademacher, gaussian, spherical>);
@@ -52,8 +55,12 @@ constexpr bool all_owners = owners<buffer<float, B>, momentum<B>, adam<B>, adamw
                replicas<mezo<B, rademacher, all, types<>, restored_from_copy>, loop>, roast<B>, very_sparse<B>>&&
             owners<exclusive_scan<std::uint32_t, B>, ordered_select<B>, histogram<B>, pair_sort<B>, top_k_select<B>,
                    sphere<B>, counter<B>>&& owners<soap<B>, shampoo<B, types<bf16>, float_master>>&&
-                owners<thin_qr<float, B, builtin_linalg>, symmetric_eigen<float, B, builtin_linalg>,
-                       cholesky<float, B, builtin_linalg>, inverse_root<float, B, builtin_linalg>>&& values<linalg<B>>;
+                owners<nadamw<B>, adagrad<B>, rmsprop<B>, lamb<B>, lars<B>, adamr<B>, adafactor<B>>&& owners<
+                    muon<B>, schedule_free_adamw<B>, sam<lion<B>>, hesso<adamw<B>>, hesso<momentum<B>, cric>>&&
+                    owners<mkor<B>, kfac<B>, sharded<adamw<B, full, range>, loop>, sharded_gradients<adamw<B>, loop>>&&
+                        owners<thin_qr<float, B, builtin_linalg>, symmetric_eigen<float, B, builtin_linalg>,
+                               cholesky<float, B, builtin_linalg>, inverse_root<float, B, builtin_linalg>>&&
+                            values<linalg<B>>;
 static_assert(all_owners<serial_backend>);
 static_assert(all_owners<tbb_backend>);
 static_assert(all_owners<emulated_backend>);
@@ -123,6 +130,42 @@ void owners_move(B const& b) {
         return momentum(b, model, {}, indices{{3, 5, 5100}}, bf16_state{});
       },
       steps);
+  moves(
+      "adamr", [&] { return adamr(b, model); }, steps);
+  moves(
+      "adafactor", [&] { return adafactor(b, model); }, steps);
+  moves(
+      "schedule_free_adamw", [&] { return schedule_free_adamw(b, model); }, steps);
+  const layout matrix{{"a", {100, 53}}};
+  moves(
+      "muon", [&] { return muon(b, matrix); }, steps);
+  moves(
+      "sam", [&] { return sam(momentum(b, model)); },
+      [&](auto& opt) {
+        auto x = vector(0), g = vector(1);
+        opt.step(x, g, [] {});
+        return x;
+      });
+  const std::vector<group_set> rows{{{{"a"}}}};
+  moves(
+      "hesso", [&] { return hesso(momentum(b, model), rows, {.pruning_steps = 9}); }, steps);
+  moves(
+      "hesso, cric", [&] { return hesso(momentum(b, model), rows, {}, cric{.sampling_steps = 2}); },
+      [&](auto& opt) {
+        auto x = vector(0);
+        for (int t = 0; t < 3; ++t) opt.step(x, vector(1), 1.);
+        return x;
+      });
+  const auto directions = [&](auto& curvature) {
+    auto g = vector(1);
+    curvature.observe(0, {vector(0).data(), 9, 53}, {vector(1).data(), 9, 100});
+    curvature.precondition(g);
+    return g;
+  };
+  moves(
+      "mkor", [&] { return mkor(b, matrix, {.refresh_every = 1}); }, directions);
+  moves(
+      "kfac", [&] { return kfac(b, matrix, {.refresh_every = 1}); }, directions);
   const auto bytes = [](message const& m) { return std::vector<std::uint8_t>(m.data(), m.data() + m.size()); };
   moves(
       "compressor", [&] { return compressor(b, model, top_k{.ratio = 0.01}); },
@@ -193,6 +236,13 @@ TEST(copy_move, what_ranks_make_together_moves) {
         "choco", [&] { return choco(b, world, ring, 500, top_k{.ratio = 0.1}, {.gamma = 0.3}); }, mix);
     moves(
         "d_psgd", [&] { return d_psgd(adamw(b, 500), gossip(b, world, ring, 500)); }, mix);
+    moves(
+        "sharded", [&] { return sharded(adamw(b, 500, {}, shard(500, world)), world); },
+        [](auto& opt) {
+          auto x = numbers(500, 1), g = numbers(500, 2);
+          opt.step(x, g);
+          return x;
+        });
     moves(
         "replicas", [&] { return replicas(mezo(b, 500, {.lr = 1e-3}, rademacher{}, restored_from_copy{}), world); },
         [&](auto& r) {

@@ -49,6 +49,7 @@ class every_algorithm {
   digests run() {
     numbers_and_sums();
     optimizers();
+    more_optimizers();
     compressors();
     feedbacks();
     decentralized();
@@ -139,6 +140,67 @@ class every_algorithm {
     const frugal::layout small{{"w", {20, 12}}, {"t", {3, 4, 5}}, {"b", {30}}};
     train("matrices", frugal::soap(b_, small, {.lr = 0.01, .frequency = 3}), 8);
     train("matrices", frugal::shampoo(b_, small, {.lr = 0.01, .frequency = 3, .max_dim = 8}), 8);
+  }
+
+  // Steps of what is not an element optimizer: step(opt, x, g, t).
+  template <class Optimizer, class Step>
+  void follow(Optimizer opt, Step const& step, int steps = 8) {
+    const data x(b_, numbers(opt.layout().size(), 1));
+    data g(b_, x.get());
+    for (int t = 1; t <= steps; ++t) {
+      g.set(numbers(opt.layout().size(), std::uint64_t(t) + 2));
+      step(opt, x, g, t);
+    }
+    keep(opt.algorithm(), digest().add(x.get()).add(g.get()).add(frugal::save_state(opt)));
+  }
+  // A layer's activations and output gradients before each step; then a step of descent.
+  template <class Curvature>
+  void precondition(Curvature opt) {
+    using rows = frugal::mat_view<float const, typename Backend::space>;
+    const data a(b_, numbers(9 * 20, 5)), d(b_, numbers(9 * 13, 6));
+    frugal::momentum descent(b_, opt.layout(), {.lr = 0.01});
+    follow(std::move(opt), [&](auto& o, data const& x, data const& g, int) {
+      o.observe(0, rows(a.all().data(), 9, 20), rows(d.all().data(), 9, 13));
+      o.precondition(g.all());
+      descent.step(x.all(), g.constant());
+    });
+  }
+  void more_optimizers() {
+    train("whole", frugal::nadamw(b_, model(), {.lr = 0.01}), 10);
+    train("whole", frugal::adagrad(b_, model(), {.lr = 0.01}), 10);
+    train("whole", frugal::rmsprop(b_, model(), {.lr = 0.01}), 10);
+    train("whole", frugal::lamb(b_, model(), {.lr = 0.01}), 10);
+    train("whole", frugal::lars(b_, model(), {.lr = 0.1}), 10);
+    train("whole", frugal::adamr(b_, model(), {.lr = 0.01}), 10);
+    const frugal::layout small{{"w", {20, 12}}, {"t", {3, 4, 5}}};
+    train("matrices", frugal::muon(b_, small, {.lr = 0.01}), 8);
+    const auto plain = [](auto& o, data const& x, data const& g, int) { o.step(x.all(), g.constant()); };
+    follow(frugal::adafactor(b_, model(), {.lr = 0.01}), plain);
+    follow(frugal::schedule_free_adamw(b_, model(), {.lr = 0.01}), plain);
+    follow(frugal::sam(frugal::momentum(b_, model(), {.lr = 0.01})), [](auto& o, data const& x, data& g, int t) {
+      o.step(x.all(), g.constant(), [&] { g.set(numbers(model().size(), std::uint64_t(t++) + 90)); });
+    });
+    const std::vector<frugal::group_set> rows{{{{"w"}}}};
+    const frugal::momentum_config c{.lr = 0.01};
+    follow(frugal::hesso(frugal::momentum(b_, model(), c), rows, {.pruning_steps = 6, .periods = 2}), plain);
+    follow(
+        frugal::hesso(frugal::momentum(b_, model(), c), rows, {.start = 2, .pruning_steps = 2},
+                      frugal::cric{.sampling_steps = 3, .max_cycles = 2}),
+        [](auto& o, data const& x, data const& g, int t) { o.step(x.all(), g.constant(), 1. + t % 3); }, 18);
+    const frugal::layout layer{{"w", {13, 20}}, {"b", {13}}};
+    precondition(frugal::mkor(b_, layer, {.refresh_every = 2}));
+    precondition(frugal::kfac(b_, layer, {.refresh_every = 2}));
+    const auto each = on_ranks(2, [&](comm& world) {
+      frugal::sharded opt(frugal::adamw(b_, model(), {.lr = 0.01}, frugal::shard(model(), world)), world);
+      const data x(b_, numbers(model().size(), 1));
+      data g(b_, x.get());
+      for (int t = 0; t < 4; ++t) {
+        g.set(numbers(model().size(), std::uint64_t(2 * t + world.rank()) + 50));
+        opt.step(x.all(), g.all());
+      }
+      return digest().add(x.get()).add(frugal::save_state(opt)).value();
+    });
+    keep("sharded", digest().add(each));
   }
 
   template <class C>

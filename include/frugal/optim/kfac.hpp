@@ -9,7 +9,7 @@
 ///         pi^2 = (trace F_A / size) / (trace F_G / size)         (by_traces)
 ///     every step: [dW | db] = r J_G [dW | db] J_A                (optim/layerwise.hpp)
 #pragma once
-#include <deque>
+#include <vector>
 
 #include "layerwise.hpp"
 
@@ -183,7 +183,7 @@ class kfac_curvature {
   linalg<Backend, Provider> algebra_;
   std::vector<index_t> sides_, at_, sizes_;
   std::vector<std::size_t> solver_;
-  std::deque<cholesky<T, Backend, Provider>> solvers_;  // which stay where they are
+  std::vector<cholesky<T, Backend, Provider>> solvers_;
   buffer<T, Backend> damping_, f_, j_, work_, means_;
 };
 
