@@ -11,6 +11,7 @@ function(frugal_add_component component fault)
     "eigen        Eigen3::Eigen                 Eigen3              libeigen3-dev"
     "mpi          MPI::MPI_CXX                  MPI,COMPONENTS,CXX  libopenmpi-dev"
     "checkpoints  nlohmann_json::nlohmann_json  nlohmann_json       nlohmann-json3-dev"
+    "dlpack       dlpack::dlpack                dlpack              libdlpack-dev"
     "torch        torch                         Torch               libtorch-dev")
   set(${fault} "" PARENT_SCOPE)
   set(target)

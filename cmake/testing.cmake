@@ -21,6 +21,18 @@ if(FRUGAL_TORCH_INCLUDE AND FRUGAL_TORCH_API AND FRUGAL_TORCH_CPU AND FRUGAL_TOR
   target_link_libraries(frugal_torch INTERFACE "${FRUGAL_TORCH_CPU}" "${FRUGAL_TORCH_C10}")
 endif()
 
+# DLPack and Thrust are headers: the targets frugal_dlpack and frugal_thrust, where there are some.
+foreach(header IN ITEMS dlpack/dlpack.h thrust/version.h)
+  get_filename_component(name "${header}" DIRECTORY)
+  string(TOUPPER "FRUGAL_${name}_INCLUDE" variable)
+  find_path(${variable} ${header})
+  mark_as_advanced(${variable})
+  if(${variable})
+    add_library(frugal_${name} INTERFACE IMPORTED)
+    target_include_directories(frugal_${name} INTERFACE "${${variable}}")
+  endif()
+endforeach()
+
 # frugal_add_executable(NAME SOURCE... [LIBS ...])
 # A program that uses the library, with strict warnings.
 function(frugal_add_executable name)
@@ -57,7 +69,8 @@ endfunction()
 function(frugal_add_syntax_check target compiler)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS")
   set(flags "-I${PROJECT_SOURCE_DIR}/include" ${arg_FLAGS})
-  foreach(library IN ITEMS Eigen3::Eigen TBB::tbb nlohmann_json::nlohmann_json GTest::gtest MPI::MPI_CXX frugal_torch)
+  foreach(library IN ITEMS Eigen3::Eigen TBB::tbb nlohmann_json::nlohmann_json GTest::gtest MPI::MPI_CXX frugal_torch
+          frugal_dlpack frugal_thrust)
     if(NOT TARGET ${library})
       continue()
     endif()

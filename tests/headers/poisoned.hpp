@@ -67,6 +67,17 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #endif
+#if __has_include(<dlpack/dlpack.h>)
+#include <dlpack/dlpack.h>
+#endif
+#if __has_include(<thrust/version.h>)
+#define THRUST_DEVICE_SYSTEM THRUST_DEVICE_SYSTEM_CPP
+#include <thrust/device_ptr.h>
+#include <thrust/execution_policy.h>
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
+#include <thrust/mr/memory_resource.h>
+#endif
 
 // clang-format off
 #define min(a, b) <= no
