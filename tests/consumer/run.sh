@@ -100,7 +100,7 @@ case $way in
     [ "$(echo "$includes" | sort)" = "$(echo "$includes" | sort -u)" ] || fail 'a standard header is included twice'
     ! grep '#include "' one/frugal/frugal.hpp || fail 'there are other files'
     # shellcheck disable=SC2086
-    quietly "$compiler" -std=c++20 $warnings -Ione -DWITH_OTHER "$here/main.cpp" "$here/other.cpp" -o consumer
+    quietly "$compiler" -std=c++20 $warnings -Ione "$here/main.cpp" -o consumer
     says_version ./consumer
     ;;
   mistakes)
