@@ -4,6 +4,7 @@
 #pragma once
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "linalg/linalg_bits.hpp"
 #include "support/backends.hpp"
@@ -115,6 +116,7 @@ class factorization : public testing::Test {
   using scalar = typename C::scalar;
   static linalg<cpu, typename C::provider> make() { return linalg(cpu{}, typename C::provider{}); }
   static constexpr bool builtin = std::is_same_v<typename C::provider, frugal::builtin_linalg>;
+  static constexpr bool says_where = std::string_view(C::provider::name) != "eigen";
 };
 TYPED_TEST_SUITE_P(factorization);
 
@@ -348,7 +350,7 @@ TYPED_TEST_P(factorization, faults_are_reported) {
   a(45, 45) = -1;
   cholesky.factor(in_rows<T>(a)());
   EXPECT_EQ(cholesky.report().what, outcome::not_positive);
-  EXPECT_EQ(cholesky.report().at, TestFixture::builtin ? 45 : -1);
+  EXPECT_EQ(cholesky.report().at, TestFixture::says_where ? 45 : -1);
   in_rows<T> zero(matrix(70, 70));
   root(zero(), {}, kept());
   EXPECT_EQ(root.report().what, outcome::not_positive);
