@@ -47,7 +47,7 @@ int run(int argc, char** argv) {
             [](auto const& a, auto const& b) { return std::tie(a.order, a.name) < std::tie(b.order, b.name); });
   std::string names;
   for (auto const& p : parts) names += (names.empty() ? "" : ", ") + p.name;
-  if (!only.empty()) std::erase_if(parts, [&](auto const& p) { return p.name != only; });
+  std::erase_if(parts, [&](auto const& p) { return only.empty() ? p.on_demand : p.name != only; });
   if (parts.empty()) throw std::invalid_argument("--part: expected one of " + names + ", got '" + only + "'");
 
   auto const begin = std::chrono::steady_clock::now();

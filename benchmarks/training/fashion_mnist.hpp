@@ -36,6 +36,18 @@ struct fashion_mnist {
     std::uint8_t const* pixel = from.image.data() + image * labelled_images::pixels;
     for (std::size_t i = 0; i < labelled_images::pixels; ++i) to[i] = scale * float(pixel[i]) + shift;
   }
+  /// The training images alone, the last of them in the place of the test images.
+  fashion_mnist held_out(std::size_t count) const {
+    fashion_mnist s;
+    auto const cut = std::ptrdiff_t(train.size() - count);
+    auto const pixels = cut * std::ptrdiff_t(labelled_images::pixels);
+    s.train.label.assign(train.label.begin(), train.label.begin() + cut);
+    s.train.image.assign(train.image.begin(), train.image.begin() + pixels);
+    s.test.label.assign(train.label.begin() + cut, train.label.end());
+    s.test.image.assign(train.image.begin() + pixels, train.image.end());
+    s.measure_pixels();
+    return s;
+  }
   void measure_pixels() {
     std::uint64_t sum = 0, squares = 0;
     for (std::uint8_t p : train.image) {

@@ -35,6 +35,7 @@ class mlp {
   }
 
   Eigen::Index size() const { return size_; }
+  std::vector<Eigen::Index> const& widths() const { return widths_; }
 
   frugal::layout layout() const {
     std::vector<frugal::tensor_spec> tensors;
@@ -63,12 +64,18 @@ class mlp {
   }
   /// And its gradient, which goes to `g`.
   double loss(std::span<T const> p, batch const& x, std::uint8_t const* labels, std::span<T> g) {
+    return loss(p, x, labels, g, [](std::size_t, batch const&, matrix const&) {});
+  }
+  /// And on the way down, from the last layer to layer 0, `see(layer, inputs, derivatives)`: what the layer was given,
+  /// and the mean loss's derivatives by its outputs before the ReLU.
+  template <class See>
+  double loss(std::span<T const> p, batch const& x, std::uint8_t const* labels, std::span<T> g, See const& see) {
     double const loss = this->loss(p, x, labels);
     matrix& scores = active_.back();
     T const mean = T(1) / T(x.cols());
     scores.array().rowwise() *= mean / sums_.array();
     for (Eigen::Index j = 0; j < x.cols(); ++j) scores(labels[j], j) -= mean;
-    backward(p, x, g);
+    backward(p, x, g, see);
     return loss;
   }
 
@@ -111,14 +118,17 @@ class mlp {
 
   /// On entry the last activations hold the loss's derivatives by the scores; on the way down every layer's do the
   /// same.
-  void backward(std::span<T const> p, batch const& x, std::span<T> g) {
+  template <class See>
+  void backward(std::span<T const> p, batch const& x, std::span<T> g, See const& see) {
     for (std::size_t k = weight_at_.size(); k-- > 0;) {
       matrix const& d = active_[k + 1];
       Eigen::Map<matrix> dw(g.data() + weight_at_[k], widths_[k + 1], widths_[k]);
       Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1>>(g.data() + bias_at_[k], widths_[k + 1]) = d.rowwise().sum();
       if (k == 0) {
+        see(k, x, d);
         dw.noalias() = d * x.transpose();
       } else {
+        see(k, active_[k], d);
         dw.noalias() = d * active_[k].transpose();
         below_.noalias() = weight(p, k).transpose() * d;
         active_[k] = (active_[k].array() > T(0)).select(below_, T(0));

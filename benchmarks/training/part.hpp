@@ -34,6 +34,7 @@ struct part {
   int order;  ///< on the page
   std::string name;
   std::function<outcome(context const&)> run;
+  bool on_demand = false;  ///< only when it is asked for by name
 };
 
 struct registered_part {

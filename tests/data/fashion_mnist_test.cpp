@@ -84,4 +84,16 @@ TEST(sha256, known_answers) {  // FIPS 180-4
   EXPECT_EQ(bench::sha256(std::string_view("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+TEST(fashion_mnist, the_last_training_images_are_held_out) {
+  bench::fashion_mnist const all = bench::made_up_images(30, 5), part = all.held_out(10);
+  auto const joined = [](std::vector<std::uint8_t> a, std::vector<std::uint8_t> const& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+  };
+  EXPECT_EQ(part.train.size(), 20u);
+  EXPECT_EQ(joined(part.train.label, part.test.label), all.train.label);
+  EXPECT_EQ(joined(part.train.image, part.test.image), all.train.image);
+  EXPECT_NE(part.mean, all.mean);  // of the images that are left
+}
+
 }  // namespace
