@@ -38,6 +38,7 @@
 #include "optim/shampoo.hpp"
 #include "optim/soap.hpp"
 #include "optim/step_law.hpp"
+#include "optim/zero_one_adam.hpp"
 #include "projection/very_sparse.hpp"
 #include "sharing/roast.hpp"
 #include "version.hpp"

@@ -64,6 +64,10 @@ TEST(allocations, optimizers_with_calls_of_their_own) {
   schedule_free_adamw free(cpu, two);
   EXPECT_EQ(allocated([&] { free.step(x, g); }), 0);
   EXPECT_EQ(allocated([&] { free.average(x, other); }), 0);
+  zero_one_adam local(cpu, two, {.freeze_step = 1});
+  for (int t = 0; t < 2; ++t) EXPECT_EQ(allocated([&] { local.step(x, g); }), 0);
+  EXPECT_EQ(allocated([&] { local.difference(x, other); }), 0);
+  EXPECT_EQ(allocated([&] { local.meet(x, other); }), 0);
   EXPECT_EQ(allocated([&] {
               free.evaluation_mode(x, g);
               free.training_mode(x, g);

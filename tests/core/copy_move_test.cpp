@@ -35,9 +35,10 @@ static_assert(values<choco_config, d_psgd_config, mezo_config, replicas_config, 
 static_assert(values<soap_config, shampoo_config, muon_config, mkor_config, kfac_config, fall_back_config>);
 static_assert(values<nadamw_config, adagrad_config, rmsprop_config, lamb_config, lars_config, adamr_config>);
 static_assert(values<adafactor_config, schedule_free_adamw_config, sam_config, hesso_config, saliency, cric>);
-static_assert(values<linear_layers, group_set, extracted<float>>);
+static_assert(values<zero_one_adam_config, linear_layers, group_set, extracted<float>>);
 static_assert(values<nearest, stochastic, float_master>);
-static_assert(values<full, bf16_state, blockwise8, all, range, mask, indices, step_options<host_space>>);
+static_assert(
+    values<full, bf16_state, blockwise8, blockwise8_2048, all, range, mask, indices, step_options<host_space>>);
 static_assert(values<identity, top_k, rand_k, scaled_sign, rademacher, gaussian, spherical>);
 static_assert(values<checkpoint>);  // a list of references
 static_assert((std::is_copy_constructible_v<invalid_argument> && std::is_copy_constructible_v<device_error> &&
@@ -47,7 +48,7 @@ static_assert((std::is_copy_constructible_v<invalid_argument> && std::is_copy_co
 // Owners of a backend's memory.
 template <class B>
 constexpr bool all_owners = owners<buffer<float, B>, momentum<B>, adam<B>, adamw<B, blockwise8>, lion<B, bf16_state>,
-                                   adamw<B, full, mask>, adamw<B, full, indices>>&&
+                                   adamw<B, full, mask>, adamw<B, full, indices>, zero_one_adam<B>>&&
     owners<compressor<identity, B>, compressor<top_k, B>, compressor<rand_k, B>, compressor<scaled_sign, B>,
            ef14<top_k, B>, ef21<top_k, B>, ef21_sgdm<scaled_sign, B>>&&
         owners<gossip<B, loop>, choco<top_k, B, loop>, d_psgd<adamw<B>, gossip<B, loop>>,

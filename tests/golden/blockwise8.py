@@ -29,6 +29,7 @@ from lion import Lion32
 from momentum import Momentum32
 from nadamw import NAdamW32
 from rmsprop import RMSprop32
+from zero_one_adam import Schedule, ZeroOneAdam32
 
 f32 = np.float32
 BLOCK = 256
@@ -296,6 +297,9 @@ def main():
                      Lars32(0.9, 0.05, 1e-2, 1e-8), 608)
     write_trajectory("adamr", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 2.0, "l1": False,
                                "clamp": False}, constant, AdamR32(2.0, False, False), 609)
+    write_trajectory("zero_one_adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
+                                       "kappa": 4}, falling,
+                     ZeroOneAdam32(0.9, 0.999, 1e-8, 0.1, Schedule(1000, 4)), 611)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,8 @@ class element_optimizer {
       anchor_.fill(0);
       block_anchor_.fill(0);
       anchor_taken_ = buffer<std::int64_t, Backend>(backend_, std::vector<std::int64_t>(1));
+      anchors_.resize(layout_.tensors().size());
+      anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
     }
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
@@ -215,9 +217,7 @@ class element_optimizer {
   /// parameters are at the first step. On a GPU nothing waits.
   void anchor(model_view<param const, space> x) requires(anchored) {
     x.for_each(layout_, "the anchor", [&](std::size_t i, param const* p) { anchors_[i] = p; });
-    to_backend(backend_, anchors_there_.view(), anchors_);
-    anchor_taken_.fill(0);
-    keep_anchor(anchors_there_.data());
+    take_anchors();
   }
 
   config_type& config() { return config_; }
@@ -303,10 +303,60 @@ class element_optimizer {
     cell const* cells;          // of the segments in plain
     std::uint8_t const* codes;  // of those in blocks
     float const* scales;
+    param const *anchor, *block_anchor;  // of both; null in what has none
   };
   state_place place_of_state(int k) const {
-    return {plain_.list(),    blocks_.list(),   support_traits::bound(support_.data()), cells_[k].data() + shift_,
-            codes_[k].data(), scales_[k].data()};
+    return {plain_.list(),
+            blocks_.list(),
+            support_traits::bound(support_.data()),
+            cells_[k].data() + shift_,
+            codes_[k].data(),
+            scales_[k].data(),
+            first_slot(anchor_),
+            block_anchor_.data()};
+  }
+  /// The clock as it is; waits for the backend.
+  typename rule::clock clock_there() const {
+    control c;
+    backend_.copy_out(&c, control_.data(), sizeof c);
+    return c.clock;
+  }
+  control* control_there() const { return control_.data(); }
+  group_factors const* factors_there() const { return factors_there_.data(); }
+  index_t groups() const { return index_t(factors_.size()); }
+  /// x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
+  template <class X, class G>
+  void locate(X const& x, G const& g) {
+    bool same = true;
+    for (std::size_t i = 0; i < xs_.size(); ++i) {
+      tensor const& t = layout_.tensors()[i];
+      same = same && xs_[i] == x(t).data() && gs_[i] == g(t).data();
+    }
+    if (same) return;
+    refuse_overlap(x, g);
+    for (std::size_t i = 0; i < xs_.size(); ++i) {
+      xs_[i] = x(layout_.tensors()[i]).data();
+      gs_[i] = g(layout_.tensors()[i]).data();
+    }
+    if constexpr (line > 0) follow();
+    to_backend(backend_, xs_there_.view(), xs_);
+    to_backend(backend_, gs_there_.view(), gs_);
+  }
+  /// The anchor is what is there now, for each tensor. (nvcc takes a protected function with `requires` for private.)
+  void anchor_at([[maybe_unused]] std::vector<param*> const& x) {
+    if constexpr (anchored) {
+      std::copy(x.begin(), x.end(), anchors_.begin());
+      take_anchors();
+    }
+  }
+  /// One pass of a rule, which may be another one with the same states, over what was located.
+  template <class R>
+  void pass(detail::control<R> const* ctl, R const* rules) const {
+    const auto update = elements_of(ctl, rules);
+    if constexpr (random)
+      backend_.for_teams(detail::drawn_update<decltype(elements_of(ctl, rules))>{plain_.list(), update});
+    else backend_.for_each(plain_.list(), update);
+    if constexpr (quantised) backend_.for_teams(blocks_of(ctl, rules));
   }
 
  private:
@@ -362,25 +412,10 @@ class element_optimizer {
     check_number(options_.found_inf, "the view found_inf");
   }
 
-  // x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>
   void step_on(X const& x, G const& g) {
     check_settings();
-    bool same = true;
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
-      tensor const& t = layout_.tensors()[i];
-      same = same && xs_[i] == x(t).data() && gs_[i] == g(t).data();
-    }
-    if (!same) {
-      refuse_overlap(x, g);
-      for (std::size_t i = 0; i < xs_.size(); ++i) {
-        xs_[i] = x(layout_.tensors()[i]).data();
-        gs_[i] = g(layout_.tensors()[i]).data();
-      }
-      if constexpr (line > 0) follow();
-      to_backend(backend_, xs_there_.view(), xs_);
-      to_backend(backend_, gs_there_.view(), gs_);
-    }
+    locate(x, g);
     run();
   }
 
@@ -424,10 +459,11 @@ class element_optimizer {
     coordinates_ = buffer<double, Backend>(backend_, coordinates);
     tile_sums_ = buffer<double, Backend>(backend_, sums * tiles + 1);
     if constexpr (detail::of_tensors<rule>) tensor_rules_ = buffer<rule, Backend>(backend_, index_t(first.size()));
-    if constexpr (anchored) {
-      anchors_.resize(first.size());
-      anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
-    }
+  }
+  void take_anchors() requires(anchored) {
+    to_backend(backend_, anchors_there_.view(), anchors_);
+    anchor_taken_.fill(0);
+    keep_anchor(anchors_there_.data());
   }
   void keep_anchor(param const* const* from) requires(anchored) {
     const where bound = support_traits::bound(support_.data());
@@ -442,7 +478,7 @@ class element_optimizer {
   T* first_slot(buffer<T, Backend> const& b) const {
     return b.size() > 0 ? b.data() + shift_ : nullptr;
   }
-  detail::anchor_column<param, anchored> anchor_at([[maybe_unused]] param const* p) const {
+  detail::anchor_column<param, anchored> column_of([[maybe_unused]] param const* p) const {
     if constexpr (anchored) return {p};
     else return {};
   }
@@ -452,6 +488,32 @@ class element_optimizer {
     else if constexpr (random)
       return {{random_stream{rounding_.seed}.derive(rounding_traits::tag)}, addresses_.data(), &control_.data()->step};
     else return {};
+  }
+
+  template <class R>
+  auto elements_of(detail::control<R> const* ctl, R const* rules) const {
+    detail::element_update<R, where, rounding, param, grad, cell> update{ctl,
+                                                                         rules,
+                                                                         support_traits::bound(support_.data()),
+                                                                         rounding_of_slots(first_slot(master_)),
+                                                                         {xs_there_.data(), gs_there_.data()},
+                                                                         {},
+                                                                         column_of(first_slot(anchor_))};
+    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
+    return update;
+  }
+  template <class R>
+  auto blocks_of(detail::control<R> const* ctl, R const* rules) const {
+    detail::block_update<R, where, rounding, param, grad, block> update{blocks_.list(),
+                                                                        ctl,
+                                                                        rules,
+                                                                        support_traits::bound(support_.data()),
+                                                                        rounding_of_slots(block_master_.data()),
+                                                                        {xs_there_.data(), gs_there_.data()},
+                                                                        {},
+                                                                        column_of(block_anchor_.data())};
+    for (int k = 0; k < states; ++k) update.s[k] = {codes_[k].data(), scales_[k].data()};
+    return update;
   }
 
   void run() {
@@ -464,45 +526,27 @@ class element_optimizer {
                                        std::int32_t(factors_.size()), factors_there_.data(), squares,
                                        number(options_.lr), number(options_.more_scale), number(options_.found_inf),
                                        control_.data(), rules_.data()});
-    const detail::operands<param, grad> io{xs_there_.data(), gs_there_.data()};
     rule const* rules = rules_.data();
     if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
-    using update_elements = detail::element_update<rule, where, rounding, param, grad, cell>;
-    using update_blocks = detail::block_update<rule, where, rounding, param, grad, block>;
-    update_elements update{
-        control_.data(), rules, bound, rounding_of_slots(first_slot(master_)), io, {}, anchor_at(first_slot(anchor_))};
-    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
-    update_blocks update8{blocks_.list(),
-                          control_.data(),
-                          rules,
-                          bound,
-                          rounding_of_slots(block_master_.data()),
-                          io,
-                          {},
-                          anchor_at(block_anchor_.data())};
-    if constexpr (quantised)
-      for (int k = 0; k < states; ++k) update8.s[k] = {codes_[k].data(), scales_[k].data()};
     if constexpr (anchored) {
       if (!anchor_known_) keep_anchor(const_cast<param const* const*>(xs_there_.data()));
       anchor_known_ = true;
     }
     if constexpr (sums > 0) {
       const detail::sums_of_tiles to{first_tile_.data(), measured_.list().tiles, tile_sums_.data()};
-      update_elements measure = update;
-      measure.rules = rules_.data();
-      backend_.for_teams(detail::measure_elements<update_elements, rule>{plain_.list(), measure, to});
+      const auto measure = elements_of<rule>(control_.data(), rules_.data());
+      backend_.for_teams(
+          detail::measure_elements<std::remove_const_t<decltype(measure)>, rule>{plain_.list(), measure, to});
       if constexpr (quantised) {
-        update_blocks measure8 = update8;
-        measure8.rules = rules_.data();
-        backend_.for_teams(detail::measure_blocks<update_blocks, rule>{blocks_.list(), measure8, to});
+        const auto measure8 = blocks_of<rule>(control_.data(), rules_.data());
+        backend_.for_teams(
+            detail::measure_blocks<std::remove_const_t<decltype(measure8)>, rule>{blocks_.list(), measure8, to});
       }
       backend_.for_teams(detail::conclude<rule>{measured_.list().table, measured_.segments(), to, coordinates_.data(),
                                                 control_.data(), rules_.data(), std::int32_t(factors_.size()),
                                                 tensor_rules_.data()});
     }
-    if constexpr (random) backend_.for_teams(detail::drawn_update<update_elements>{plain_.list(), update});
-    else backend_.for_each(plain_.list(), update);
-    if constexpr (quantised) backend_.for_teams(update8);
+    pass<rule>(control_.data(), rules);
   }
 
   Backend backend_;
