@@ -146,6 +146,24 @@ void loss_of_a_model() {
   zo.step(x, [](int) { return 1.0; });
 #endif
 }
+// expect CRIC_WITHOUT_LOSS: with cric a step takes the loss, too, a number or what returns one
+void cric_without_loss() {
+  hesso opt(momentum(cpu, 10), {}, {}, cric{});
+#if defined(CRIC_WITHOUT_LOSS)
+  opt.step(x, g);
+#else
+  opt.step(x, g, 1.0);
+#endif
+}
+// expect CRIC_LOSS_WITHOUT_RESULT: the loss of a step with cric is a number, or what returns one and takes nothing
+void cric_loss_without_result() {
+  hesso opt(momentum(cpu, 10), {}, {}, cric{});
+#if defined(CRIC_LOSS_WITHOUT_RESULT)
+  opt.step(x, g, [] {});
+#else
+  opt.step(x, g, [] { return 1; });
+#endif
+}
 // expect NO_STATE: visit_state
 void saved(momentum<serial_backend>& opt, stateless& s) {
 #if defined(NO_STATE)
