@@ -90,6 +90,11 @@ TEST(thrust, policies) {
   EXPECT_EQ(x, std::vector<float>(10, 0.5f));
 }
 
+// Thrust's own references to elements are not to be had under UndefinedBehaviorSanitizer.
+void expect_all(view<float const> v, float x) {
+  EXPECT_EQ(std::vector(v.begin(), v.end()), std::vector<float>(1000, x));
+}
+
 TEST(thrust, containers_and_pointers_are_arguments) {
   thrust::device_vector<float> x(1000, 1.f), g(1000, 1.f);
   thrust::universal_vector<float> u(1000, 1.f);
@@ -98,15 +103,15 @@ TEST(thrust, containers_and_pointers_are_arguments) {
   opt.step(x, g);
   opt.step(x, std::as_const(g));
   opt.step({x.data(), 1000}, {std::as_const(g).data(), 1000});
-  EXPECT_EQ(x, thrust::device_vector<float>(1000, 0.625f));
+  expect_all(x, 0.625f);
   opt.step(u, h);
   opt.step(h, u);
-  EXPECT_EQ(u, thrust::universal_vector<float>(1000, 0.875f));
-  EXPECT_EQ(h, thrust::host_vector<float>(1000, 0.875f));
+  expect_all(u, 0.875f);
+  expect_all(h, 0.875f);
   frugal::lion pair(frugal::serial_backend{}, frugal::layout{{"a", {600}}, {"b", {400}}}, {.lr = 0.125});
   const std::vector<view<float>> xs{{x.data(), 600}, {x.data() + 600, 400}}, gs{{g.data(), 600}, {g.data() + 500, 400}};
   pair.step(xs, gs);
-  EXPECT_EQ(x, thrust::device_vector<float>(1000, 0.5f));
+  expect_all(x, 0.5f);
   EXPECT_TRUE(refused([&] { opt.step({x.data(), 999}, g); }, "parameter vector", "1000 elements", "999"));
   EXPECT_TRUE(refused([&] { opt.step(x, x); }, "parameters and gradients", "memory of their own each", "an overlap"));
 
