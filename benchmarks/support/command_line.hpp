@@ -17,9 +17,9 @@
 
 namespace bench {
 
-/// One line for each ratio that has a bound: {"name","n","threads","ratio","against","bound","compiler","isa"}, and the
-/// time behind it; the others are printed only. The bound is text such as "<=1.10". Name, n, threads and against
-/// identify a line.
+/// One line for each ratio that has a bound, or is to be reported:
+/// {"name","n","threads","ratio","against","bound","compiler","isa"}, and the time behind it; the others are printed
+/// only. The bound is text such as "<=1.10", or "reported". Name, n, threads and against identify a line.
 class ratio_file {
  public:
   ratio_file(std::string const& path, bool append) : path_(path) {
@@ -32,7 +32,7 @@ class ratio_file {
       for (comparison const& r : c.to) {
         if (!seen_.emplace(c.name, t.elements(), t.threads(), r.against).second)
           throw std::logic_error("two measurements of " + c.name + " against " + r.against + " are called the same");
-        if (path_.empty() || std::isnan(r.bound)) continue;
+        if (path_.empty() || !r.reported) continue;
         out_ << R"({"name":")" << c.name << R"(","n":)" << t.elements() << R"(,"threads":)" << t.threads()
              << R"(,"ratio":)" << r.ratio << R"(,"against":")" << r.against << R"(","bound":")" << bound_text(r.bound)
              << R"(","compiler":")" << compiler() << R"(","isa":")" << isa << R"(","ns_per_element":)"
@@ -42,6 +42,7 @@ class ratio_file {
       }
   }
   static std::string bound_text(double bound) {
+    if (std::isnan(bound)) return "reported";
     char text[16];
     std::snprintf(text, sizeof text, "<=%.2f", bound);
     return text;

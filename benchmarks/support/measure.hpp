@@ -16,10 +16,11 @@
 
 namespace bench {
 
-/// The ratio of a case to another of the same table; `bound` is the most that it may be, NaN if it is only reported.
+/// The ratio of a case to another of the same table; `bound` is the most that it may be, NaN if there is none.
 struct comparison {
   std::string against;
   double bound;
+  bool reported;  ///< written with the others although it has no bound
   double ratio = 0;
 };
 
@@ -31,7 +32,12 @@ struct timing {
   double seconds = 0;  ///< of one pass, the median
 
   timing& against(std::string reference, double bound = std::numeric_limits<double>::quiet_NaN()) {
-    to.push_back({std::move(reference), bound});
+    to.push_back({std::move(reference), bound, !std::isnan(bound)});
+    return *this;
+  }
+  /// Another's program for the same: nothing is demanded, but it is written.
+  timing& beside(std::string reference) {
+    to.push_back({std::move(reference), std::numeric_limits<double>::quiet_NaN(), true});
     return *this;
   }
 };
