@@ -26,6 +26,8 @@ struct DLManagedTensorVersioned {
 #include <frugal/optim/lamb.hpp>
 #include <frugal/optim/muon.hpp>
 
+#include <algorithm>
+
 #include "support/bits.hpp"
 #include "support/refusal.hpp"
 
@@ -143,6 +145,26 @@ TEST(dlpack, what_is_refused) {
   DLTensor* const null = nullptr;
   EXPECT_TRUE(refused([&] { dlpack_view<float>(cpu, null); }, "a DLPack tensor", "a pointer", "null"));
 }
+
+// Spaces are known by their vendors' names.
+struct cuda_s {
+  static constexpr char const* name = "cuda";
+};
+struct hip_s {
+  static constexpr char const* name = "hip";
+};
+template <class Space>
+constexpr bool reaches(std::initializer_list<DLDeviceType> these) {
+  for (int d = 1; d < 20; ++d)
+    if (frugal::detail::dlpack_reaches<Space>(DLDeviceType(d)) !=
+        (std::find(these.begin(), these.end(), d) != these.end()))
+      return false;
+  return true;
+}
+static_assert(reaches<frugal::host_space>({kDLCPU, kDLCUDAHost, kDLROCMHost, kDLCUDAManaged}));
+static_assert(reaches<cuda_s>({kDLCUDA, kDLCUDAManaged}));
+static_assert(reaches<hip_s>({kDLROCM}));
+static_assert(reaches<frugal::emulated_space>({kDLExtDev}));
 
 TEST(dlpack, a_device_s_memory_is_taken_there_only) {
   const frugal::emulated_backend gpu;
