@@ -36,19 +36,32 @@ struct snapshot {
   std::vector<piece> pieces;
 };
 
-/// Waits for the object's backend, and copies its state.
+namespace detail {
+
+/// Where a piece of state is, of whatever type: what is done with all pieces alike is compiled once, not once a type.
+struct state_piece {
+  std::string name;
+  frugal::role role;
+  char const* type;
+  index_t count;
+  void* data;
+  std::size_t bytes;
+};
+struct list_of_pieces {
+  std::vector<state_piece>& to;
+  template <class T, class Space>
+  void operator()(std::string_view name, role r, view<T, Space> v) const {
+    to.push_back({std::string(name), r, type_name<T>(), v.size(), v.data(), std::size_t(v.size()) * sizeof(T)});
+  }
+};
+/// Good as long as the views of visit_state are.
 template <class Object>
-snapshot save_state(Object& object) {
-  snapshot s{object.algorithm(), object.state_layout(), {}};
-  object.visit_state([&]<class T, class Space>(std::string_view name, role r, view<T, Space> v) {
-    std::vector<unsigned char> bytes(std::size_t(v.size()) * sizeof(T));
-    if (!bytes.empty()) object.backend().copy_out(bytes.data(), v.data(), bytes.size());
-    s.pieces.push_back({std::string(name), r, type_name<T>(), v.size(), std::move(bytes)});
-  });
-  return s;
+std::vector<state_piece> pieces_of(Object& object) {
+  std::vector<state_piece> pieces;
+  object.visit_state(list_of_pieces{pieces});
+  return pieces;
 }
 
-namespace detail {
 /// Objects go by their counts: none from elsewhere may be negative, or so large that counting on overflows.
 inline void check_counts(std::string const& name, void const* counts, std::size_t bytes) {
   for (std::size_t at = 0; at + sizeof(std::int64_t) <= bytes; at += sizeof(std::int64_t)) {
@@ -58,7 +71,34 @@ inline void check_counts(std::string const& name, void const* counts, std::size_
       refuse(text("the count '", name, "' in a saved state"), "[0, 2^62]", text(n));
   }
 }
+
+inline void check_pieces(std::vector<state_piece> const& here, std::vector<snapshot::piece> const& saved) {
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    state_piece const& h = here[i];
+    require(i < saved.size(), "a saved state", h.name, "its end");
+    snapshot::piece const& p = saved[i];
+    require(p.name == h.name, "a piece of a saved state", h.name, p.name);
+    require(p.role == h.role, text("the role of '", p.name, "' in a saved state"), "that of this object's", "another");
+    require(p.type == h.type, text("the type of '", p.name, "' in a saved state"), h.type, p.type);
+    require(p.count == h.count, text("the size of '", p.name, "' in a saved state"), h.count, p.count);
+    require(p.bytes.size() == h.bytes, text("the bytes of '", p.name, "' in a saved state"), h.bytes, p.bytes.size());
+    if (p.role == role::counter) check_counts(p.name, p.bytes.data(), p.bytes.size());
+  }
+  require(here.size() == saved.size(), "the count of pieces of a saved state", here.size(), saved.size());
+}
+
 }  // namespace detail
+
+/// Waits for the object's backend, and copies its state.
+template <class Object>
+snapshot save_state(Object& object) {
+  snapshot s{object.algorithm(), object.state_layout(), {}};
+  for (detail::state_piece const& p : detail::pieces_of(object)) {
+    s.pieces.push_back({p.name, p.role, p.type, p.count, std::vector<unsigned char>(p.bytes)});
+    if (p.bytes > 0) object.backend().copy_out(s.pieces.back().bytes.data(), p.data, p.bytes);
+  }
+  return s;
+}
 
 /// The opposite. An object of another algorithm, storage, layout, support or type is refused, and then unchanged. The
 /// steps that follow are bit for bit those that would have followed the save.
@@ -67,27 +107,10 @@ void restore_state(Object& object, snapshot const& s) {
   require(s.algorithm == object.algorithm(), "a saved state's algorithm and storage", object.algorithm(), s.algorithm);
   require(s.layout == object.state_layout(), "a saved state's layout", "the tensors and support of this object",
           detail::text("others (hash ", std::to_string(s.layout), ")"));
-  std::size_t pieces = 0;
-  object.visit_state([&]<class T, class Space>(std::string_view name, role r, view<T, Space> v) {
-    require(pieces < s.pieces.size(), "a saved state", std::string(name), "its end");
-    snapshot::piece const& p = s.pieces[pieces++];
-    require(p.name == name, "a piece of a saved state", std::string(name), p.name);
-    require(p.role == r, detail::text("the role of '", p.name, "' in a saved state"), "that of this object's",
-            "another");
-    require(p.type == type_name<T>(), detail::text("the type of '", p.name, "' in a saved state"), type_name<T>(),
-            p.type);
-    require(p.count == v.size(), detail::text("the size of '", p.name, "' in a saved state"), v.size(), p.count);
-    require(p.bytes.size() == std::size_t(v.size()) * sizeof(T),
-            detail::text("the bytes of '", p.name, "' in a saved state"), std::size_t(v.size()) * sizeof(T),
-            p.bytes.size());
-    if (r == role::counter) detail::check_counts(p.name, p.bytes.data(), p.bytes.size());
-  });
-  require(pieces == s.pieces.size(), "the count of pieces of a saved state", pieces, s.pieces.size());
-  pieces = 0;
-  object.visit_state([&]<class T, class Space>(std::string_view, role, view<T, Space> v) {
-    snapshot::piece const& p = s.pieces[pieces++];
-    if (v.size() > 0) object.backend().copy_in(v.data(), p.bytes.data(), p.bytes.size());
-  });
+  const auto pieces = detail::pieces_of(object);
+  detail::check_pieces(pieces, s.pieces);
+  for (std::size_t i = 0; i < pieces.size(); ++i)
+    if (pieces[i].bytes > 0) object.backend().copy_in(pieces[i].data, s.pieces[i].bytes.data(), pieces[i].bytes);
 }
 
 }  // namespace v0
