@@ -7,7 +7,8 @@
 #include <frugal/backend/serial.hpp>
 #include <frugal/distributed/sharded.hpp>
 #include <frugal/distributed/sharded_gradients.hpp>
-#include <frugal/optim/adamw.hpp>
+#include <frugal/optim/adamr.hpp>
+#include <frugal/optim/lamb.hpp>
 #include <frugal/optim/lion.hpp>
 
 #include "support/bits.hpp"
@@ -29,20 +30,20 @@ class distributed_conformance {
     const frugal::serial_backend cpu;
     const frugal::layout l = some_tensors();
     const frugal::range at = frugal::shard(l, world_);
-    const frugal::adamw_config adam{.lr = 1e-2, .weight_decay = 0.1};
     using namespace frugal;
     const emulated_backend gpu;
     const lion_config signs{.lr = 1e-2};
     using narrow = types<bf16, float>;
-    train<float>(adamw(cpu, l, adam), adamw(cpu, l, adam, at));
-    train<float>(adamw(cpu, l, adam, blockwise8_2048{}), adamw(cpu, l, adam, blockwise8_2048{}, at));
-    train<bf16>(lion(gpu, l, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}),
-                lion(gpu, l, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}, at));
+    const lamb_config norms{.lr = 1e-2};
+    const adamr_config pull{.lr = 1e-2, .weight_decay = 1};
+    train<float>(adamr(cpu, l, pull, blockwise8_2048{}), adamr(cpu, l, pull, blockwise8_2048{}, at));
+    train<bf16>(lamb(gpu, l, norms, bf16_state{}, narrow{}, stochastic{.seed = 3}),
+                lamb(gpu, l, norms, bf16_state{}, narrow{}, stochastic{.seed = 3}, at));
     const layout part = shard_layout(l, world_);  // stage 2
     train<bf16, 2>(lion(cpu, l, signs, blockwise8{}, narrow{}, float_master{}),
                    lion(cpu, part, signs, blockwise8{}, narrow{}, float_master{}));
-    train<bf16, 2>(lion(gpu, l, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}),
-                   lion(gpu, part, signs, bf16_state{}, narrow{}, stochastic{.seed = 3}));
+    train<bf16, 2>(lamb(gpu, l, norms, bf16_state{}, narrow{}, stochastic{.seed = 3}),
+                   lamb(gpu, part, norms, bf16_state{}, narrow{}, stochastic{.seed = 3}));
     return digest_.value();
   }
 

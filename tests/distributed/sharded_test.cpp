@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/comm/loopback.hpp>
+#include <frugal/optim/adamw.hpp>
 
 #include "conformance.hpp"
 #include "decentralized/ranks.hpp"

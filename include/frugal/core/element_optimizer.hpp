@@ -170,7 +170,7 @@ class element_optimizer {
     }
     if constexpr (anchored) {
       anchor_ = buffer<param, Backend>(backend_, plain_.slots() + line);
-      block_anchor_ = buffer<param, Backend>(backend_, blocks_.slots());
+      block_anchor_ = buffer<param, Backend>(backend_, (blocks_.slots() + block - 1) / block * block);
       anchor_.fill(0);
       block_anchor_.fill(0);
       anchor_taken_ = buffer<std::int64_t, Backend>(backend_, std::vector<std::int64_t>(1));
@@ -247,6 +247,9 @@ class element_optimizer {
     }
     refuse("a group", "one of the layout's groups", detail::text("'", g.name, "'"));
   }
+  /// For who wraps the optimizer of a part of a model: sums that a rule measures are those of the whole. Null: as they
+  /// are.
+  void gather_sums_by(detail::sum_gatherer* g) { gatherer_ = g; }
   /// Waits for the backend.
   step_report report() const {
     const control c = to_host(backend_, control_.view())[0];
@@ -542,8 +545,9 @@ class element_optimizer {
         backend_.for_teams(
             detail::measure_blocks<std::remove_const_t<decltype(measure8)>, rule>{blocks_.list(), measure8, to});
       }
-      backend_.for_teams(detail::conclude<rule>{measured_.list().table, measured_.segments(), to, coordinates_.data(),
-                                                control_.data(), rules_.data(), std::int32_t(factors_.size()),
+      detail::whole_sums over{measured_.list().table, measured_.segments(), to, coordinates_.data()};
+      if (gatherer_) over = gatherer_->gather(tile_sums_.data());
+      backend_.for_teams(detail::conclude<rule>{over, control_.data(), rules_.data(), std::int32_t(factors_.size()),
                                                 tensor_rules_.data()});
     }
     pass<rule>(control_.data(), rules);
@@ -576,6 +580,7 @@ class element_optimizer {
   buffer<index_t, Backend> first_tile_;
   buffer<double, Backend> coordinates_, tile_sums_;
   buffer<rule, Backend> tensor_rules_;
+  detail::sum_gatherer* gatherer_ = nullptr;
   // Of a rule with an anchor.
   bool anchor_known_ = false;
   buffer<param, Backend> anchor_, block_anchor_;

@@ -45,6 +45,23 @@ struct sums_of_tiles {
   FRUGAL_FN double* at(segment const& s, index_t tile) const { return sums + first[s.tensor] + (tile - s.first_tile); }
 };
 
+/// What sums are concluded over, in the backend's memory: whole tensors, by the numbers that they have in the
+/// optimizer, and the sums of all their tiles.
+struct whole_sums {
+  segment const* segments;
+  index_t count;
+  sums_of_tiles tiles;
+  double const* coordinates;  // of each segment, and of all
+};
+/// Makes the whole of the sums of an optimizer's own tiles, where it has a part of a model: collective.
+class sum_gatherer {
+ public:
+  virtual whole_sums gather(double* own) = 0;
+
+ protected:
+  ~sum_gatherer() = default;
+};
+
 /// Sums of tiles over states of one cell an element: a team a tile. What is read twice comes from a cache.
 template <class Update, class Rule>
 struct measure_elements {
@@ -179,33 +196,31 @@ template <class Rule>
 struct conclude {
   static constexpr unsigned team_threads = unsigned(reduction_slots);
   static constexpr int scratch_bytes = int(reduction_slots) * int(sizeof(double));
-  segment const* segments;
-  index_t count;  // of segments
-  sums_of_tiles from;
-  double const* coordinates;  // of each segment, and of all
+  whole_sums over;
   control<Rule> const* ctl;
   Rule* of_groups;
   std::int32_t groups;
   Rule* of_tensors;
 
-  index_t teams() const { return detail::of_tensors<Rule> ? count : 1; }
+  index_t teams() const { return detail::of_tensors<Rule> ? over.count : 1; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     if (ctl->skip != 0) return;
+    sums_of_tiles const& from = over.tiles;
     double sum[Rule::sums];
     if constexpr (detail::of_tensors<Rule>) {
-      const segment seg = segments[team.rank()];
+      const segment seg = over.segments[team.rank()];
       FRUGAL_UNROLL for (int k = 0; k < Rule::sums; ++k) sum[k] =
           sum_in_place(team, from.at(seg, seg.first_tile) + k * from.all, tiles_of(seg.size));
       if (team.lane() != 0) return;
       Rule r = of_groups[seg.group];
-      r.conclude(sum, coordinates[team.rank()]);
+      r.conclude(sum, over.coordinates[team.rank()]);
       of_tensors[seg.tensor] = r;
     } else {
       FRUGAL_UNROLL for (int k = 0; k < Rule::sums; ++k) sum[k] =
           sum_in_place(team, from.sums + k * from.all, from.all);
       if (team.lane() != 0) return;
-      for (std::int32_t i = 0; i < groups; ++i) of_groups[i].conclude(sum, coordinates[count]);
+      for (std::int32_t i = 0; i < groups; ++i) of_groups[i].conclude(sum, over.coordinates[over.count]);
     }
   }
 };

@@ -11,15 +11,9 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-/// Does a rule need sums over whole tensors or the whole model?
-template <class Rule>
-inline constexpr bool sums_up = false;
-template <class Rule>
-requires(Rule::sums > 0) inline constexpr bool sums_up<Rule> = true;
-
 /// One rank's side of a step of all, but for where gradients come from.
 template <class Optimizer, class Transport>
-class sharded_step {
+class sharded_step : private sum_gatherer {
  protected:
   using policies = decltype(policies_of(std::declval<Optimizer const&>()));
   using backend_type = typename policies::backend;
@@ -31,8 +25,7 @@ class sharded_step {
   static_assert(
       std::is_floating_point_v<grad>,
       "frugal: gradients of ranks are added as float or double: use types<bf16, float> or types<half, float>");
-  static_assert(!sums_up<typename policies::rule>,
-                "frugal: this method measures whole tensors or the whole model, of which a shard is a part only");
+  static constexpr int sums = sum_count<typename policies::rule>;  // that a step needs of the whole model
 
  public:
   using space = typename Optimizer::space;
@@ -116,6 +109,7 @@ class sharded_step {
     gs_there_ = buffer<grad const*, backend_type>(backend(), gs_);
     sums_ = buffer<double, backend_type>(backend(), all_tiles_ + sum_scratch(tiles_of(all_tiles_)));
     nonfinite_ = buffer<float, backend_type>(backend(), 1);
+    if constexpr (sums > 0) place_sums(seen, where);
     settings_.resize(2 * std::size_t(ranks));
     bytes_.reserve(std::size_t(ranks));
     parts_ = parts_of_state(optimizer_, storage_traits::alignment, type_name<typename storage_traits::cell>(), world_);
@@ -201,7 +195,9 @@ class sharded_step {
       now.gradient_scale = 1, now.more_scale = nonfinite_.view();
     }
     optimizer_.options() = now;
+    optimizer_.gather_sums_by(this);
     local();
+    optimizer_.gather_sums_by(nullptr);
     for (run const& r : runs) {
       bytes_.clear();
       for (index_t c : r.counts) bytes_.push_back(c * index_t(sizeof(param)));
@@ -214,6 +210,45 @@ class sharded_step {
   std::vector<run> const& tensors() const { return tensors_; }
 
  private:
+  /// What a rule that measures concludes over: the tensors that this rank has elements of, as they are in the model.
+  void place_sums(frugal::layout const& seen, support const& where) {
+    std::vector<segment> whole;
+    std::vector<index_t> first(seen.tensors().size());
+    std::vector<double> coordinates;
+    double all = 0;
+    index_t tile = 0;
+    const auto own = segments_of(seen, where);
+    for (tensor const& t : model_.tensors()) {
+      if (t.size == 0 || model_.groups()[std::size_t(t.group)].frozen) continue;
+      const auto it = std::find_if(own.begin(), own.end(), [&](segment const& s) {
+        return seen.tensors()[std::size_t(s.tensor)].name == t.name;
+      });
+      if (it != own.end()) {
+        whole.push_back({.size = t.size, .first_tile = tile, .tensor = it->tensor, .group = it->group});
+        first[std::size_t(it->tensor)] = tile;
+        coordinates.push_back(double(t.size));
+      }
+      all += double(t.size);
+      tile += tiles_of(t.size);
+    }
+    coordinates.push_back(all);
+    whole_tensors_ = buffer<segment, backend_type>(backend(), whole);
+    first_tiles_ = buffer<index_t, backend_type>(backend(), first);
+    coordinates_ = buffer<double, backend_type>(backend(), coordinates);
+    measured_ = buffer<double, backend_type>(backend(), sums * all_tiles_ + 1);
+  }
+  /// Collective. Shards begin at tiles, so the tiles' sums are those of the model: the rest is the unsharded
+  /// optimizer's.
+  whole_sums gather(double* own) override {
+    const index_t mine = own_.list().tiles;
+    for (int k = 0; k < sums; ++k)
+      world_.all_gather(backend(), view<double, space>(own + k * mine, mine),
+                        view<double, space>(measured_.data() + k * all_tiles_, all_tiles_), tiles_);
+    return {whole_tensors_.data(),
+            whole_tensors_.size(),
+            {first_tiles_.data(), all_tiles_, measured_.data()},
+            coordinates_.data()};
+  }
   static view<std::uint8_t, space> bytes_of(param* p, index_t n) {
     return {reinterpret_cast<std::uint8_t*>(p), n * index_t(sizeof(param))};
   }
@@ -270,6 +305,10 @@ class sharded_step {
   std::vector<grad const*> gs_;
   buffer<grad const*, backend_type> gs_there_;
   buffer<double, backend_type> sums_;
+  // Of a rule that measures.
+  buffer<segment, backend_type> whole_tensors_;
+  buffer<index_t, backend_type> first_tiles_;
+  buffer<double, backend_type> coordinates_, measured_;
   buffer<float, backend_type> nonfinite_;
   std::vector<std::int64_t> settings_;
   std::vector<index_t> bytes_;

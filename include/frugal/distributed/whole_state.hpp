@@ -49,13 +49,13 @@ class parts_of_state {
       pieces_.push_back({std::move(name), r, type, bytes, r == role::moment ? alignment : 1, here, {count}});
     };
     // With 8-bit states the array of small tensors is not there where there are none: the same list on all ranks.
-    const auto after = [&](std::string const& name, char const* type) {
-      if (pieces_.back().name != name) add(name, role::moment, type, sizeof(float), 0, false);
+    const auto after = [&](std::string const& name, char const* type, index_t bytes) {
+      if (pieces_.back().name != name) add(name, role::moment, type, bytes, 0, false);
     };
     optimizer.visit_state([&]<class T, class Space>(std::string_view name, role r, view<T, Space> v) {
       const std::string s(name);
-      if (r == role::codes) after(s.substr(0, s.find('.')), cell);
-      if (s == "master.blocks") after("master", type_name<float>());
+      if (r == role::codes) after(s.substr(0, s.find('.')), cell, sizeof(float));
+      if (s.ends_with(".blocks")) after(s.substr(0, s.find('.')), type_name<T>(), sizeof(T));
       add(s, r, type_name<T>(), sizeof(T), v.size(), true);
     });
     std::vector<std::int64_t> mine, all(pieces_.size() * std::size_t(world.size()));
