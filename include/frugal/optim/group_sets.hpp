@@ -70,37 +70,74 @@ struct sum_groups {
   double lr;
   double* sums;
 
+  FRUGAL_GENERIC template <class V>
+  FRUGAL_FN static void add(V v, V from, V now, double lr, V& pp, V& dd, V& pd) {
+    const V d = lr > 0 ? (from - now) / V(lr) : V(0.0);
+    pp = pp + v * v;
+    dd = dd + d * d;
+    pd = pd + v * d;
+  }
+  /// Elements that lie together, in slots that lie together.
+  struct added {
+    P const *x, *p, *start;
+    double lr;
+    double* slot;
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN void operator()(Chunk c) const {
+      using V = typename Chunk::value;
+      V pp = c.load(slot), dd = c.load(slot + slots), pd = c.load(slot + 2 * slots);
+      add(c.load(p), c.load(start), c.load(x), lr, pp, dd, pd);
+      c.store(slot, pp), c.store(slot + slots, dd), c.store(slot + 2 * slots, pd);
+    }
+  };
   index_t teams() const { return table.groups; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     const group_range set = table.ranges[table.set_of_group[team.rank()]];
     double* slot = team.template scratch<double>();
-    for (index_t s = team.lane(); s < slots; s += index_t(team.lanes())) {
-      exact pp(0.0), dd(0.0), pd(0.0);
-      index_t next = s;  // element of the member
+    const index_t k = team.rank() - set.first_group;
+    // A lane alone goes along memory, several go along slots: each slot has the same additions, in the same order.
+    if constexpr (requires { typename std::bool_constant<Team::lanes() == 1>; }) {
+      for (index_t s = 0; s < 3 * slots; ++s) slot[s] = 0;
+      index_t next = 0;
       for (std::int32_t m = 0; m < set.members; ++m) {
         group_member_there const& member = table.members[set.first_member + m];
         if (member.part != std::int32_t(group_part::scored)) continue;
-        for (; next < member.size(); next += slots) {
-          const index_t at = member.at(team.rank() - set.first_group, next);
-          const exact v(widen<double>(p[member.flat + at])), now(widen<double>(x[member.tensor][at]));
-          const exact d = lr > 0 ? (exact(widen<double>(start[member.flat + at])) - now) / exact(lr) : exact(0.0);
-          pp = pp + v * v;
-          dd = dd + d * d;
-          pd = pd + v * d;
-        }
-        next -= member.size();
+        P const* const at_x = x[member.tensor];
+        for (index_t o = 0; o < member.outer; ++o)
+          for (index_t i = 0, n; i < member.inner; i += n, next = (next + n) % slots) {
+            const index_t at = (o * member.groups + k) * member.inner + i;
+            n = member.inner - i < slots - next ? member.inner - i : slots - next;
+            const added f{at_x + at, p + member.flat + at, start + member.flat + at, lr, slot + next};
+            if (n > 1) team.template for_values<double>(n, f);
+            else f(chunk<lanes<double, 1>, true>{0, 1});
+          }
       }
-      slot[s] = pp.v[0], slot[slots + s] = dd.v[0], slot[2 * slots + s] = pd.v[0];
+    } else {
+      for (index_t s = team.lane(); s < slots; s += index_t(team.lanes())) {
+        exact pp(0.0), dd(0.0), pd(0.0);
+        index_t next = s;  // element of the member
+        for (std::int32_t m = 0; m < set.members; ++m) {
+          group_member_there const& member = table.members[set.first_member + m];
+          if (member.part != std::int32_t(group_part::scored)) continue;
+          for (; next < member.size(); next += slots) {
+            const index_t at = member.at(k, next);
+            add(exact(widen<double>(p[member.flat + at])), exact(widen<double>(start[member.flat + at])),
+                exact(widen<double>(x[member.tensor][at])), lr, pp, dd, pd);
+          }
+          next -= member.size();
+        }
+        slot[s] = pp.v[0], slot[slots + s] = dd.v[0], slot[2 * slots + s] = pd.v[0];
+      }
     }
     for (index_t half = slots / 2; half > 0; half /= 2) {
       team.sync();
       for (index_t s = team.lane(); s < half; s += index_t(team.lanes()))
-        for (index_t k = 0; k < 3; ++k) slot[k * slots + s] += slot[k * slots + s + half];
+        for (index_t sum = 0; sum < 3; ++sum) slot[sum * slots + s] += slot[sum * slots + s + half];
     }
     team.sync();
     if (team.lane() == 0)
-      for (index_t k = 0; k < 3; ++k) sums[3 * team.rank() + k] = slot[k * slots];
+      for (index_t sum = 0; sum < 3; ++sum) sums[3 * team.rank() + sum] = slot[sum * slots];
   }
 };
 
