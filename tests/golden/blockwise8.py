@@ -291,7 +291,8 @@ def main():
                      Adagrad32(1e-10, 0.05), 605)
     write_trajectory("rmsprop", {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.05}, constant,
                      RMSprop32(0.99, 1e-8, 0.05), 606)
-    write_trajectory("lamb", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.1}, falling,
+    write_trajectory("lamb", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.1,
+                              "max_unorm": 0.0}, falling,
                      Lamb32(0.9, 0.999, 1e-6, 0.1), 607)
     write_trajectory("lars", {"lr": 1.0, "mu": 0.9, "weight_decay": 0.05, "trust": 1e-2, "eps": 1e-8}, 100 * constant,
                      Lars32(0.9, 0.05, 1e-2, 1e-8), 608)

@@ -16,7 +16,8 @@ struct lamb {
   static constexpr reach moves = reach::its_tensor;
   static std::vector<std::string> states() { return {"m", "v"}; }
   static config from(golden_case const& c) {
-    return {c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"), c.config("weight_decay")};
+    return {c.config("lr"),  c.config("beta1"),        c.config("beta2"),
+            c.config("eps"), c.config("weight_decay"), c.config("max_unorm")};
   }
   static config usual() { return {.lr = 0.01, .weight_decay = 0.5}; }
 };
@@ -28,6 +29,7 @@ TEST(lamb, defaults) {
   EXPECT_EQ(c.beta2, 0.999);
   EXPECT_EQ(c.epsilon, 1e-6);
   EXPECT_EQ(c.weight_decay, 1e-2);
+  EXPECT_EQ(c.max_unorm, 0);
 }
 
 // The norm of the part of v that is a tensor.
@@ -59,6 +61,27 @@ TEST(lamb, a_tensor_moves_by_a_share_of_its_norm) {
       EXPECT_NEAR(norm_of(moved, one), 0.02 * norm, 1e-12 * norm) << one.name;
     }
   }
+}
+
+// With a cap a tensor moves by Adam's step, or less where that is more than the share of its norm.
+TEST(lamb, a_cap_only_shortens) {
+  const frugal::layout l{{"short", {300}}, {"long", {300}}};
+  auto x = numbers<double>(600, 99);
+  for (std::size_t i = 0; i < 300; ++i) x[i] *= 1e-3;
+  const auto moved = [&](double cap) {
+    const auto d = make<lamb, double>(serial(), l, x, {.lr = 0.01, .weight_decay = 0, .max_unorm = cap});
+    d->step(numbers<double>(600, 1));
+    auto by = d->x();
+    for (std::size_t i = 0; i < by.size(); ++i) by[i] -= x[i];
+    return by;
+  };
+  const auto half = moved(0.5), free = moved(1e30), ratio = moved(0);
+  const auto &first = l.tensors()[0], &second = l.tensors()[1];
+  EXPECT_NEAR(norm_of(half, first), 0.01 * 0.5 * norm_of(x, first), 1e-12);
+  EXPECT_NEAR(norm_of(ratio, first), 0.01 * norm_of(x, first), 1e-12);
+  EXPECT_GT(norm_of(free, first), 100 * norm_of(half, first));
+  EXPECT_NEAR(norm_of(half, second),
+              std::min(1., 0.5 * norm_of(x, second) / (norm_of(free, second) / 0.01)) * norm_of(free, second), 1e-12);
 }
 
 // Gradients of any scale, parameters of any scale: the trajectory is the same, or as many times as large.

@@ -6,6 +6,8 @@
 ///     v = beta2 v + (1 - beta2) g^2
 ///     r = m / (1 - beta1^t) / (sqrt(v) / sqrt(1 - beta2^t) + epsilon) + weight_decay x
 ///     x = x - lr |x| / |r|  r             norms over each tensor; 1 in place of the ratio where either is 0
+///
+/// Or, with a cap on the update's norm, min(1, max_unorm |x| / |r|) in place of the ratio.
 #pragma once
 #include "../core/moments.hpp"
 
@@ -19,8 +21,12 @@ struct lamb_config {
   double beta2 = 0.999;        ///< [0, 1)
   double epsilon = 1e-6;       ///< >= 0
   double weight_decay = 1e-2;  ///< inside of the ratio; >= 0
+  double max_unorm = 0;        ///< > 0: a cap in place of the ratio; 1 clips the ratio at 1; >= 0
 };
-inline void validate(lamb_config const& c) { detail::validate_moments(c); }
+inline void validate(lamb_config const& c) {
+  detail::validate_moments(c);
+  require_range("max_unorm", c.max_unorm, 0, 1e30, true);
+}
 
 template <class T>
 struct lamb_rule {
@@ -32,12 +38,13 @@ struct lamb_rule {
   using config = lamb_config;
   using clock = detail::moments_clock;
   T beta1, rest1, beta2, rest2, epsilon, unbias1, unbias2, decay, rate;
-  double lr;
+  double lr, max_unorm;
 
   FRUGAL_FN lamb_rule(config const& c, group_factors const& g, clock const& k)
       : beta1(T(c.beta1)), rest1(T(1 - c.beta1)), beta2(T(c.beta2)), rest2(T(1 - c.beta2)), epsilon(T(c.epsilon)) {
     const exact one(1.0);
     lr = (exact(c.lr) * exact(g.lr)).v[0];
+    max_unorm = c.max_unorm;
     decay = T((exact(c.weight_decay) * exact(g.weight_decay)).v[0]);
     unbias1 = T((one / (one - exact(k.beta1_power))).v[0]);
     unbias2 = T((one / sqrt(one - exact(k.beta2_power))).v[0]);
@@ -56,7 +63,12 @@ struct lamb_rule {
   }
   FRUGAL_FN void conclude(double const* sum, double) {
     if (sum[0] == 0 || sum[1] == 0) return;  // a NaN goes on into the step
-    rate = T((exact(lr) * (sqrt(exact(sum[0])) / sqrt(exact(sum[1])))).v[0]);
+    exact ratio = sqrt(exact(sum[0])) / sqrt(exact(sum[1]));
+    if (max_unorm > 0) {
+      ratio = exact(max_unorm) * ratio;
+      if (ratio.v[0] > 1) ratio = exact(1.0);
+    }
+    rate = T((exact(lr) * ratio).v[0]);
   }
   FRUGAL_GENERIC template <class V>
   FRUGAL_FN void operator()(V& x, V g, V& m, V& v) const {
