@@ -237,6 +237,25 @@ TEST(torch, tensors_that_step_together) {
   run(true);
 }
 
+// Random numbers belong to places, of which no two tensors have one in common.
+TEST(torch, no_two_tensors_are_rounded_alike) {
+  const auto tensor = [] { return leaf(torch::ones({300}, at::kBFloat16)); };
+  const tensors x{tensor(), tensor(), tensor(), tensor()};
+  const auto run = [&](bool each) {
+    auto opt = for_torch<frugal::adamw>(cpu, {OptimizerParamGroup({x[0], x[1]}), OptimizerParamGroup({x[2], x[3]})},
+                                        {.lr = 1e-3}, frugal::types<frugal::bf16>{}, frugal::stochastic{.seed = 3});
+    if (each) opt.each_tensor();
+    set_gradients(x, 1);
+    for (int t = 0; t < 3; ++t) opt.step();
+  };
+  for (bool each : {false, true}) {
+    for (at::Tensor const& t : x) t.set_data(torch::ones({300}, at::kBFloat16));
+    run(each);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j) EXPECT_FALSE(at::equal(x[i], x[j])) << i << " and " << j;
+  }
+}
+
 // Saved in mid-run, after a schedule and a late tensor, and taken up by a fresh object: to the bit.
 template <class Make>
 void expect_to_go_on(Make const& make) {
@@ -321,7 +340,7 @@ TEST(torch, parameters_move_and_gradients_are_of_any_shape_in_memory) {
     a.backward(x), b.backward(y);
     if (t == 3) a.w1.set_data(a.w1.detach().clone());
     if (t == 4) a.w2.mutable_grad() = at::empty_strided({5, 24}, {1, 5}).copy_(a.w2.grad());
-    if (t == 5) a.w2.mutable_grad() = at::_neg_view(-a.w2.grad());
+    if (t == 5) a.w1.mutable_grad() = at::_neg_view(-a.w1.grad());
     x.step(), y.step();
   }
   EXPECT_TRUE(at::equal(a.all(), b.all()));

@@ -150,9 +150,11 @@ class torch_optimizer : public ::torch::optim::Optimizer {
     address_ = 0;
     for (std::size_t k = 0; k < families_.size(); ++k) {
       std::vector<std::size_t> of;
-      for (set const& s : families_[k].sets) of.insert(of.end(), s.of.begin(), s.of.end());
-      families_[k].sets.clear();
+      std::vector<set>& sets = families_[k].sets;
+      for (set const& s : sets) of.insert(of.end(), s.of.begin(), s.of.end());
+      const auto before = std::ptrdiff_t(sets.size());
       add_sets(k, of);
+      sets.erase(sets.begin(), sets.begin() + before);
     }
   }
   /// f(object, views of its parameters) for each optimizer in use: for report(), and for what only that method has.
