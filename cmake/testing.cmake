@@ -70,11 +70,11 @@ function(frugal_as_tests_are target)
   target_compile_options(${target} PRIVATE ${ARGN})
 endfunction()
 
-# frugal_add_syntax_check(TARGET COMPILER SOURCE... [FLAGS ...])
+# frugal_add_syntax_check(TARGET COMPILER SOURCE... [PRECOMPILED HEADER] [FLAGS ...])
 # Makes the target TARGET, not part of `all`: COMPILER reads every source and finds no fault. A source is read again
-# only when it, or something that it includes, has changed.
+# only when it, or something that it includes, has changed. PRECOMPILED (clang) is what most sources include.
 function(frugal_add_syntax_check target compiler)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "PRECOMPILED" "FLAGS")
   set(flags "-I${PROJECT_SOURCE_DIR}/include" ${arg_FLAGS})
   foreach(library IN ITEMS Eigen3::Eigen TBB::tbb nlohmann_json::nlohmann_json GTest::gtest MPI::MPI_CXX frugal_torch
           frugal_dlpack frugal_thrust)
@@ -96,6 +96,19 @@ function(frugal_add_syntax_check target compiler)
     set(check -Werror=all-warnings -arch=sm_90 -cuda -o "${CMAKE_CURRENT_BINARY_DIR}/${target}/host.ii")
     list(TRANSFORM flags REPLACE "^-isystem" "-isystem=")
   endif()
+  set(precompiled)
+  if(arg_PRECOMPILED)
+    set(precompiled "${CMAKE_CURRENT_BINARY_DIR}/${target}/precompiled.pch")
+    add_custom_command(
+      OUTPUT "${precompiled}"
+      COMMAND "${compiler}" -std=c++20 ${flags} -x c++-header "${arg_PRECOMPILED}" -o "${precompiled}"
+              -MD -MF "${precompiled}.d" -MT "${precompiled}"
+      DEPENDS "${arg_PRECOMPILED}"
+      DEPFILE "${precompiled}.d"
+      COMMENT "${compiler_name} precompiles ${arg_PRECOMPILED}"
+      VERBATIM)
+    list(APPEND check -include-pch "${precompiled}")
+  endif()
   set(stamps)
   foreach(source IN LISTS arg_UNPARSED_ARGUMENTS)
     string(REPLACE "${PROJECT_BINARY_DIR}/" "" name "${source}")
@@ -107,7 +120,7 @@ function(frugal_add_syntax_check target compiler)
       COMMAND sh "${FRUGAL_METER}" "${stamp}" "${compiler}" -std=c++20 ${check} ${flags}
               -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
-      DEPENDS "${source}"
+      DEPENDS "${source}" ${precompiled}
       DEPFILE "${stamp}.d"
       COMMENT "${compiler_name} reads ${name}"
       VERBATIM)

@@ -54,8 +54,15 @@ struct list_of_pieces {
     to.push_back({std::string(name), r, type_name<T>(), v.size(), v.data(), std::size_t(v.size()) * sizeof(T)});
   }
 };
-/// Good as long as the views of visit_state are.
 template <class Object>
+concept has_state = requires(Object& o, list_of_pieces l) {
+  o.visit_state(l);
+  o.algorithm();
+  o.state_layout();
+  o.backend();
+};
+/// Good as long as the views of visit_state are.
+template <has_state Object>
 std::vector<state_piece> pieces_of(Object& object) {
   std::vector<state_piece> pieces;
   object.visit_state(list_of_pieces{pieces});
@@ -90,7 +97,7 @@ inline void check_pieces(std::vector<state_piece> const& here, std::vector<snaps
 }  // namespace detail
 
 /// Waits for the object's backend, and copies its state.
-template <class Object>
+template <detail::has_state Object>
 snapshot save_state(Object& object) {
   snapshot s{object.algorithm(), object.state_layout(), {}};
   for (detail::state_piece const& p : detail::pieces_of(object)) {
@@ -102,7 +109,7 @@ snapshot save_state(Object& object) {
 
 /// The opposite. An object of another algorithm, storage, layout, support or type is refused, and then unchanged. The
 /// steps that follow are bit for bit those that would have followed the save.
-template <class Object>
+template <detail::has_state Object>
 void restore_state(Object& object, snapshot const& s) {
   require(s.algorithm == object.algorithm(), "a saved state's algorithm and storage", object.algorithm(), s.algorithm);
   require(s.layout == object.state_layout(), "a saved state's layout", "the tensors and support of this object",
