@@ -165,7 +165,7 @@ std::vector<pace> time_training(std::vector<contender> const& all, task const& t
     };
     cases.add(all[i].name, 0, steps).against("gradient");
   }
-  cases.measure(c.quick ? effort{1, 0} : effort{5});
+  cases.measure(c.quick ? effort{1, 0} : effort{3});
   std::vector<pace> paces;
   for (contender const& who : all)
     paces.push_back({1e3 / together * cases[who.name].seconds, 1e3 / together * cases["gradient"].seconds,

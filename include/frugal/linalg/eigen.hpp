@@ -35,8 +35,11 @@ eigen_map<T> mapped(mat_view<T> m) {
 }
 template <class M>
 void mirror_lower(M& c) {
-  for (index_t i = 0; i < c.rows(); ++i)
-    for (index_t j = 0; j < i; ++j) c(j, i) = c(i, j);
+  constexpr index_t tile = 16;  // what is read and what is written stay in the cache
+  for (index_t i0 = 0; i0 < c.rows(); i0 += tile)
+    for (index_t j0 = 0; j0 <= i0; j0 += tile)
+      for (index_t i = i0; i < i0 + tile && i < c.rows(); ++i)
+        for (index_t j = j0; j < j0 + tile && j < i; ++j) c(j, i) = c(i, j);
 }
 template <class T>
 linalg_report finite_lower(mat_view<T const> a) {
