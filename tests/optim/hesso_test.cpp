@@ -106,6 +106,22 @@ TEST(hesso, each_criterion_by_hand) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(scores({}, g)[i], scores({}, scaled)[i], 1e-6);
 }
 
+// Ties go by index, and what is no number is the highest.
+TEST(hesso, the_lowest_scores) {
+  frugal::detail::group_sets sets(network(), hidden(), 1);
+  const double nan = std::nan("");
+  const auto chosen = [&](std::vector<double> const& s, index_t count) {
+    std::vector<std::uint8_t> status(8, 0);
+    sets.choose(s, count, status);
+    return status;
+  };
+  using codes = std::vector<std::uint8_t>;
+  EXPECT_EQ(chosen({nan, 3, nan, 1, 2, nan, 5, 4}, 5), (codes{0, 1, 0, 1, 1, 0, 1, 1}));
+  EXPECT_EQ(chosen({nan, 3, nan, 1, 2, nan, 5, 4}, 6), (codes{1, 1, 0, 1, 1, 0, 1, 1}));
+  EXPECT_EQ(chosen({2, 1, 1, 1, 0, 2, 1, 2}, 3), (codes{0, 1, 1, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(chosen({1, 1, 1, 1, 1, 1, 1, 1}, 99), (codes{1, 1, 1, 1, 1, 1, 1, 0}));  // a set keeps one
+}
+
 // As many groups as were asked for, whatever the rule, and bitwise zeros from then on; what reads them is left alone.
 TEST(hesso, exact_counts_and_zeros) {
   for (double sparsity : {0., 0.1, 0.5, 0.75, 0.99}) {
