@@ -2,6 +2,8 @@
 // The methods of the family distributed over MPI.
 #include "support/mpi_conformance.hpp"
 
+#include <frugal/optim/adamw.hpp>
+
 #include "conformance.hpp"
 
 namespace {
