@@ -78,7 +78,8 @@ struct soap_of_operations {
 };
 
 void elements(bench::session const& s, std::size_t n) {
-  bench::on_cpus([&](auto cpu, int threads) {
+  for (int threads : {1, 2}) {
+    const frugal::tbb_backend cpu(threads);
     at::set_num_threads(threads);
     const at::Tensor x = parameter({std::int64_t(n)});
     const std::vector<at::Tensor> all{x};
@@ -100,13 +101,14 @@ void elements(bench::session const& s, std::size_t n) {
     t.add("momentum_on_tensors", 20, [&] { momentum.step(); }).beside("torch_momentum");
     t.add("lion_on_tensors", 20, [&] { lion.step(); }).beside("torch_lion_operations");
     s.measure(t);
-  });
+  }
 }
 
 // Ten steps, one of which moves the bases.
 void matrices(bench::session const& s) {
   const auto side = std::int64_t(std::sqrt(double(s.elements(16))));
-  bench::on_cpus([&](auto cpu, int threads) {
+  for (int threads : {1, 2}) {
+    const frugal::tbb_backend cpu(threads);
     at::set_num_threads(threads);
     torch::manual_seed(1);
     const at::Tensor x = parameter({side, side});
@@ -122,7 +124,7 @@ void matrices(bench::session const& s) {
     t.add("torch_soap_operations", 28, ten(operations));
     t.add("soap_on_tensors", 28, ten(soap)).beside("torch_soap_operations");
     s.measure(t);
-  });
+  }
 }
 
 bench::suite const registered("torch", [](bench::session const& s) {
