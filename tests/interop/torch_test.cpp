@@ -388,6 +388,10 @@ TEST(torch, what_does_not_fit_is_refused) {
   x.param_groups()[1].params()[0] = leaf(torch::ones({2, 3}));
   refuses(what, "the tensor that was there at first", "another");
   x.param_groups()[1].params()[0] = replaced;
+  const OptimizerParamGroup last = x.param_groups()[1];
+  x.param_groups().pop_back();
+  EXPECT_TRUE(refused([&] { x.step(); }, "parameter groups", "those that were there at first", "fewer"));
+  x.param_groups().push_back(last);
 
   const auto refuses_group = [&](OptimizerParamGroup const& g, char const* about, char const* expected,
                                  char const* got) {

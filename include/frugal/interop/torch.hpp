@@ -288,6 +288,8 @@ class torch_optimizer : public ::torch::optim::Optimizer {
 
   // What torch's interface did to the groups since: they may have grown.
   void learn() {
+    require(this->param_groups_.size() >= families_.size(), "parameter groups", "those that were there at first",
+            "fewer");
     for (std::size_t k = 0; k < this->param_groups_.size(); ++k) {
       std::vector<at::Tensor> const& now = this->param_groups_[k].params();
       options_of(k);
