@@ -61,6 +61,7 @@ case $way in
     configure -DCMAKE_PREFIX_PATH="$folder/a b/prefix" -DSINGLE="$folder/one"
     build
     quietly build/components
+    [ ! -x build/torch_component ] || quietly build/torch_component
     ;;
   add_subdirectory)
     configure -DCMAKE_CXX_EXTENSIONS=OFF
