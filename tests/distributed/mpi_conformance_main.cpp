@@ -3,6 +3,7 @@
 #include "support/mpi_conformance.hpp"
 
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/lion.hpp>
 
 #include "conformance.hpp"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <frugal/comm/loopback.hpp>
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/lion.hpp>
 
 #include "conformance.hpp"
 #include "decentralized/ranks.hpp"
