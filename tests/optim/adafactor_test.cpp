@@ -181,6 +181,10 @@ TEST(adafactor, groups_and_frozen_tensors) {
   const auto start = x;
   std::vector<float> xa(x.begin(), x.begin() + 600), xb(x.begin() + 600, x.begin() + 650);
   for (std::uint64_t t = 1; t <= 3; ++t) {
+    if (t == 3) {  // a group may change
+      opt.set_group({"slow", 0.25, 0.});
+      b.config().lr = 0.025;
+    }
     const auto g = numbers(l.size(), t);
     const std::vector<frugal::view<float>> xs{{x.data(), 600}, {x.data() + 600, 50}, {x.data() + 650, 49}};
     const std::vector<frugal::view<float const>> gs{{g.data(), 600}, {g.data() + 600, 50}, {g.data() + 650, 49}};
@@ -191,6 +195,8 @@ TEST(adafactor, groups_and_frozen_tensors) {
   xa.insert(xa.end(), xb.begin(), xb.end());
   xa.insert(xa.end(), start.begin() + 650, start.end());
   EXPECT_TRUE(same_bits(xa, x));
+  EXPECT_THROW(opt.set_group({"frozen", 1., 1., false}), frugal::invalid_argument);
+  EXPECT_THROW(opt.set_group({"none"}), frugal::invalid_argument);
   EXPECT_EQ(opt.state_bytes(), 4u * (600 + 50 + 20 + 30 + 1 + 50));
   EXPECT_EQ(adafactor(serial_backend{}, layout{{"a", {20, 30}}}, {.beta1 = 0}).state_bytes(), 4u * 50);
 }

@@ -181,6 +181,10 @@ void test_options(Make const& make) {
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.step(x, few); }, {"gradient", std::to_string(n)}));
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.step(few, x); }, {"parameters", std::to_string(n)}));
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.step(x, x); }, {"overlap"}));
+    const std::vector<double> two(2);
+    opt.options().lr = two;
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.step(x, g(3)); }, {"the view lr", "one number"}));
+    opt.options().lr = {};
     EXPECT_TRUE(same_bits(x, before));
     EXPECT_TRUE(same_bits(state, frugal::save_state(opt)));
     auto other = make(layout{{"w", {9, 6}}});

@@ -2,76 +2,18 @@
 /// @file The optimizer of every element rule: a rule, times a storage, a support, element types, a rounding
 /// and a backend.
 #pragma once
-#include <limits>
-
 #include "concepts.hpp"
+#include "groups.hpp"
 #include "measure.hpp"
 #include "model_view.hpp"
 #include "overlap.hpp"
 #include "policy.hpp"
 #include "state.hpp"
+#include "step_options.hpp"
+#include "work_table.hpp"
 
 namespace frugal {
 inline namespace v0 {
-
-/// What a step does to gradients before the rule sees them, and when it does not happen. Plain and mutable.
-template <class Space>
-struct step_options {
-  double gradient_scale = 1;  ///< every gradient is multiplied by it: 1 / loss scale; any finite number
-  double clip_norm =
-      std::numeric_limits<double>::infinity();  ///< > 0; times min(1, clip_norm / (norm + 1e-6)), norm over all
-  bool skip_nonfinite = false;                  ///< a gradient with an infinite or NaN sum of squares changes nothing
-  view<double const, Space> lr = {};         ///< one number in the backend's memory, in place of config().lr; unchecked
-  view<float const, Space> more_scale = {};  ///< one number in the backend's memory: a factor on gradient_scale
-  view<float const, Space> found_inf = {};   ///< one number in the backend's memory: not zero, and nothing changes
-};
-
-/// What happened so far.
-struct step_report {
-  std::int64_t steps;    ///< updates applied
-  std::int64_t skipped;  ///< steps that changed nothing
-  double gradient_norm;  ///< of the last step that measured it (after scaling, before clipping), else 0
-};
-
-namespace detail {
-
-/// Segments, their tiles, and the table that kernels read.
-template <class Backend>
-class work_table {
- public:
-  work_table() = default;
-  /// Gives each segment its first slot, a multiple of `alignment`, and its first tile.
-  work_table(Backend const& b, std::vector<segment> s, index_t alignment) {
-    std::vector<std::int32_t> of_tile;
-    index_t tiles = 0;
-    for (std::size_t i = 0; i < s.size(); ++i) {
-      s[i].slot = i == 0 ? 0 : (slots_ + alignment - 1) / alignment * alignment;
-      s[i].first_tile = tiles;
-      slots_ = s[i].slot + s[i].size;
-      tiles += tiles_of(s[i].size);
-      of_tile.resize(std::size_t(tiles), std::int32_t(i));
-    }
-    table_ = buffer<segment, Backend>(b, s);
-    of_tile_ = buffer<std::int32_t, Backend>(b, of_tile);
-    list_ = {table_.data(), of_tile_.data(), tiles};
-    count_ = index_t(s.size());
-    if (!s.empty()) first_ = s[0];
-  }
-  segment_list const& list() const { return list_; }
-  index_t slots() const { return slots_; }
-  /// The segment that slot 0 belongs to, where there are slots.
-  segment const& first() const { return first_; }
-  index_t segments() const { return count_; }
-
- private:
-  segment_list list_;
-  segment first_;
-  index_t slots_ = 0, count_ = 0;
-  buffer<segment, Backend> table_;
-  buffer<std::int32_t, Backend> of_tile_;
-};
-
-}  // namespace detail
 
 template <template <class> class RuleOf, team_backend Backend, class Storage, class Support, class Types,
           class Rounding = nearest>
@@ -111,6 +53,7 @@ class element_optimizer {
       : backend_(std::move(b)),
         layout_(std::move(extent)),
         config_(c),
+        groups_(layout_.groups()),
         storage_(detail::policy_or_default<Storage>(policies...)),
         rounding_(detail::policy_or_default<Rounding>(policies...)) {
     static_assert(
@@ -119,8 +62,7 @@ class element_optimizer {
         "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices), "
         "types<> or a rounding (nearest, stochastic, float_master), at most one of each, and that of the "
         "object's type");
-    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
-    validate_config(factors_);
+    groups_.check(config_);
     const Support chosen = detail::policy_or_default<Support>(policies...);
     std::vector<segment> whole, plain, blocks;
     support_traits::segments(chosen, layout_, whole);
@@ -178,8 +120,8 @@ class element_optimizer {
       anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
     }
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
-    factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
-    rules_ = buffer<rule, Backend>(backend_, index_t(factors_.size()));
+    factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
+    rules_ = buffer<rule, Backend>(backend_, groups_.size());
     overlap_ = detail::overlap_check(2 * layout_.tensors().size());
     xs_.resize(layout_.tensors().size());
     gs_.resize(layout_.tensors().size());
@@ -224,28 +166,14 @@ class element_optimizer {
   step_options<space>& options() { return options_; }
   /// Throws what a step now would, for the sake of config() and options().
   void check_settings() const {
-    validate_config(factors_);
-    validate_options();
+    groups_.check(config_);
+    validate(options_);
   }
   /// Changes the factors of the group of that name; whether it is frozen and how its states are kept was settled at
   /// construction.
   void set_group(group const& g) {
-    for (std::size_t i = 0; i < factors_.size(); ++i) {
-      if (layout_.groups()[i].name != g.name) continue;
-      std::vector<group_factors> now = factors_;
-      now[i] = {g.lr, g.weight_decay};
-      require(g.frozen == layout_.groups()[i].frozen, detail::text("group '", g.name, "'"), "frozen as constructed",
-              "a change");
-      require(g.full_states == layout_.groups()[i].full_states, detail::text("the states of group '", g.name, "'"),
-              "stored as constructed", "a change");
-      require_range("a group's lr factor", g.lr, 0, 1e300, true);
-      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
-      validate_config(now);
-      factors_ = std::move(now);
-      to_backend(backend_, factors_there_.view(), factors_);
-      return;
-    }
-    refuse("a group", "one of the layout's groups", detail::text("'", g.name, "'"));
+    groups_.set(layout_.groups(), g, config_);
+    to_backend(backend_, factors_there_.view(), groups_.factors());
   }
   /// For who wraps the optimizer of a part of a model: sums that a rule measures are those of the whole. Null: as they
   /// are.
@@ -326,7 +254,7 @@ class element_optimizer {
   }
   control* control_there() const { return control_.data(); }
   group_factors const* factors_there() const { return factors_there_.data(); }
-  index_t groups() const { return index_t(factors_.size()); }
+  index_t groups() const { return groups_.size(); }
   /// x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>
   void locate(X const& x, G const& g) {
@@ -378,15 +306,6 @@ class element_optimizer {
     if (!v.data() && n > 0) [[unlikely]]
       refuse(std::string(gradient ? "gradient of " : "parameter ") + what, "a pointer", "null");
   }
-  // As each group has it: the product of rate and decay has a limit.
-  void validate_config(std::vector<group_factors> const& factors) const {
-    for (group_factors const& f : factors) {
-      config_type c = config_;
-      c.lr *= f.lr;
-      if constexpr (requires { c.weight_decay; }) c.weight_decay *= f.weight_decay;
-      validate(c);
-    }
-  }
   // Parameters share memory with nothing; gradients may share it with each other.
   template <class X, class G>
   void refuse_overlap(X const& x, G const& g) {
@@ -397,24 +316,6 @@ class element_optimizer {
     }
     overlap_.refuse_overlap("parameters and gradients");
   }
-  template <class T>
-  static void check_number(view<T, space> v, char const* what) {
-    require(v.size() == 0 || v.size() == 1, what, "one number, or none", v.size());
-    require(v.size() == 0 || v.data(), what, "a pointer", "null");
-  }
-  template <class T>
-  static T* number(view<T, space> v) {
-    return v.size() == 1 ? v.data() : nullptr;
-  }
-  void validate_options() const {
-    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
-            options_.gradient_scale);
-    require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
-    check_number(options_.lr, "the view lr");
-    check_number(options_.more_scale, "the view more_scale");
-    check_number(options_.found_inf, "the view found_inf");
-  }
-
   template <class X, class G>
   void step_on(X const& x, G const& g) {
     check_settings();
@@ -522,13 +423,13 @@ class element_optimizer {
   void run() {
     const where bound = support_traits::bound(support_.data());
     double const* squares = nullptr;
-    if (options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity())
+    if (detail::measure_gradient(options_))
       squares = detail::canonical_sum(backend_, measured_.list(),
                                       detail::squares<compute, where, grad>{bound, gs_there_.data()}, sums_.data());
     backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                       std::int32_t(factors_.size()), factors_there_.data(), squares,
-                                       number(options_.lr), number(options_.more_scale), number(options_.found_inf),
-                                       control_.data(), rules_.data()});
+                                       std::int32_t(groups_.size()), factors_there_.data(), squares,
+                                       detail::number_of(options_.lr), detail::number_of(options_.more_scale),
+                                       detail::number_of(options_.found_inf), control_.data(), rules_.data()});
     rule const* rules = rules_.data();
     if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
     if constexpr (anchored) {
@@ -547,7 +448,7 @@ class element_optimizer {
       }
       detail::whole_sums over{measured_.list().table, measured_.segments(), to, coordinates_.data()};
       if (gatherer_) over = gatherer_->gather(tile_sums_.data());
-      backend_.for_teams(detail::conclude<rule>{over, control_.data(), rules_.data(), std::int32_t(factors_.size()),
+      backend_.for_teams(detail::conclude<rule>{over, control_.data(), rules_.data(), std::int32_t(groups_.size()),
                                                 tensor_rules_.data()});
     }
     pass<rule>(control_.data(), rules);
@@ -556,12 +457,12 @@ class element_optimizer {
   Backend backend_;
   frugal::layout layout_;
   config_type config_;
+  detail::factors_of_groups groups_;
   Storage storage_;
   Rounding rounding_;
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   index_t shift_ = 0;  // of the cells in their buffers
-  std::vector<group_factors> factors_;
   detail::overlap_check overlap_;
   std::vector<param*> xs_;
   std::vector<grad const*> gs_;

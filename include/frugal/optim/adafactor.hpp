@@ -53,8 +53,11 @@ class adafactor {
   /// @param extent a count of elements, or a layout: the last two axes of a tensor's shape are its matrices, those of
   ///   one axis or none are vectors; axes of one element count
   explicit adafactor(Backend b, frugal::layout extent, adafactor_config c = {}, Types = {})
-      : backend_(std::move(b)), layout_(std::move(extent)), config_(c), momentum_(c.beta1 > 0) {
-    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
+      : backend_(std::move(b)),
+        layout_(std::move(extent)),
+        config_(c),
+        groups_(layout_.groups()),
+        momentum_(c.beta1 > 0) {
     check_settings();
     std::vector<detail::factored::matrix> matrices;
     std::vector<detail::factored::whole_tensor> tensors;
@@ -115,8 +118,8 @@ class adafactor {
     const std::size_t count = layout_.tensors().size();
     factor_ = buffer<T, Backend>(backend_, index_t(count));
     control_ = buffer<detail::factored::control, Backend>(backend_, std::vector<detail::factored::control>(1));
-    factors_there_ = buffer<group_factors, Backend>(backend_, factors_);
-    coefficients_ = buffer<detail::factored::coefficients<T>, Backend>(backend_, index_t(factors_.size()));
+    factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
+    coefficients_ = buffer<detail::factored::coefficients<T>, Backend>(backend_, groups_.size());
     overlap_ = detail::overlap_check(2 * count);
     xs_.resize(count);
     gs_.resize(count);
@@ -154,13 +157,13 @@ class adafactor {
   config_type& config() { return config_; }
   /// Throws what a step now would, for the sake of config().
   void check_settings() const {
-    for (group_factors const& f : factors_) {
-      adafactor_config c = config_;
-      c.lr *= f.lr;
-      c.weight_decay *= f.weight_decay;
-      validate(c);
-    }
+    groups_.check(config_);
     require((config_.beta1 > 0) == momentum_, "beta1", "0, or > 0, as at construction", config_.beta1);
+  }
+  /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
+  void set_group(group const& g) {
+    groups_.set(layout_.groups(), g, config_);
+    to_backend(backend_, factors_there_.view(), groups_.factors());
   }
   /// Updates so far; waits for the backend.
   std::int64_t steps() const { return to_host(backend_, control_.view())[0].step; }
@@ -208,18 +211,18 @@ class adafactor {
     shift_ = shift;
   }
   auto begin_step() const {
-    return detail::factored::begin<T, adafactor_config>{config_, factors_there_.data(), std::int32_t(factors_.size()),
+    return detail::factored::begin<T, adafactor_config>{config_, factors_there_.data(), std::int32_t(groups_.size()),
                                                         control_.data(), coefficients_.data()};
   }
 
   Backend backend_;
   frugal::layout layout_;
   adafactor_config config_;
+  detail::factors_of_groups groups_;
   bool momentum_;
   index_t slots_ = 0, shift_ = 0;  // of the momentum, and where it begins
   std::size_t first_ = 0;          // tensor that moves
   std::uint64_t state_layout_ = 0;
-  std::vector<group_factors> factors_;
   detail::overlap_check overlap_;
   std::vector<P*> xs_, new_xs_;
   std::vector<G const*> gs_, new_gs_;

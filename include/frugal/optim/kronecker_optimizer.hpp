@@ -76,25 +76,11 @@ class kronecker_optimizer {
   config_type& config() { return config_; }
   step_options<space>& options() { return options_; }
   void check_settings() const {
-    for (group_factors const& f : factors_) check_settings(f);
-    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
-            options_.gradient_scale);
-    require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
+    groups_.check(config_);
+    validate(options_);
   }
   /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
-  void set_group(group const& g) {
-    for (std::size_t i = 0; i < factors_.size(); ++i) {
-      if (layout_.groups()[i].name != g.name) continue;
-      require(g.frozen == layout_.groups()[i].frozen, text("group '", g.name, "'"), "frozen as constructed",
-              "a change");
-      require_range("a group's lr factor", g.lr, 0, 1e300, true);
-      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
-      check_settings({g.lr, g.weight_decay});
-      factors_[i] = {g.lr, g.weight_decay};
-      return;
-    }
-    refuse("a group", "one of the layout's groups", text("'", g.name, "'"));
-  }
+  void set_group(group const& g) { groups_.set(layout_.groups(), g, config_); }
   step_report report() const { return {counted().step, control_.skipped, control_.norm}; }
 
   /// Pieces of a tensor's axis k: NAME.pK, the statistics, and NAME.qK, what is made of them; matrices in rows.
@@ -150,6 +136,7 @@ class kronecker_optimizer {
       : backend_(std::move(b)),
         layout_(std::move(extent)),
         config_(c),
+        groups_(layout_.groups()),
         rounding_(policy_or_default<Rounding>(policies...)),
         linalg_(backend_, policy_or_default<Provider>(policies...)) {
     static_assert(
@@ -157,7 +144,6 @@ class kronecker_optimizer {
           std::is_same_v<Policies, Provider>)&&...),
         "frugal: a policy is types<>, a rounding (nearest, stochastic, float_master) or who carries out dense algebra "
         "(builtin_linalg, eigen_linalg, cublas_linalg), at most one of each");
-    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
     check_settings();
   }
 
@@ -230,7 +216,7 @@ class kronecker_optimizer {
     measured_ = work_table<Backend>(backend_, std::move(whole), 1);
     norm_ = buffer<double, Backend>(backend_, sum_scratch(measured_.list().tiles));
     there_ = buffer<kept, Backend>(backend_, std::vector<kept>(1));
-    rules_.assign(factors_.size(), rule(config_, factors_[0], typename rule::clock{}));
+    rules_.assign(std::size_t(groups_.size()), rule(config_, groups_.factors()[0], typename rule::clock{}));
     rules_there_ = buffer<rule, Backend>(backend_, rules_);
     const std::size_t n = layout_.tensors().size();
     xs_.resize(n), gs_.resize(n), now_xs_.resize(n), now_gs_.resize(n);
@@ -300,6 +286,7 @@ class kronecker_optimizer {
   Backend backend_;
   frugal::layout layout_;
   config_type config_;
+  factors_of_groups groups_;
   Rounding rounding_;
   linalg<Backend, Provider> linalg_;
   std::vector<piece> pieces_;
@@ -317,12 +304,6 @@ class kronecker_optimizer {
   Method& method() { return static_cast<Method&>(*this); }
   Method const& method() const { return static_cast<Method const&>(*this); }
 
-  void check_settings(group_factors const& f) const {
-    config_type c = config_;
-    c.lr *= f.lr;
-    c.weight_decay *= f.weight_decay;
-    validate(c);
-  }
   void remember() {
     if (now_xs_ == xs_ && now_gs_ == gs_) return;
     overlap_.clear();
@@ -366,7 +347,7 @@ class kronecker_optimizer {
     counted();
     double squares = 0, lr = 0;
     float more_scale = 1, found_inf = 0;
-    const bool measure = options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity();
+    const bool measure = measure_gradient(options_);
     if (measure)
       backend_.copy_out(&squares,
                         canonical_sum(backend_, measured_.list(),
@@ -377,8 +358,8 @@ class kronecker_optimizer {
                   options_.gradient_scale,
                   options_.clip_norm,
                   options_.skip_nonfinite,
-                  std::int32_t(factors_.size()),
-                  factors_.data(),
+                  std::int32_t(groups_.size()),
+                  groups_.factors().data(),
                   measure ? &squares : nullptr,
                   fetched(options_.lr, lr),
                   fetched(options_.more_scale, more_scale),
@@ -428,7 +409,6 @@ class kronecker_optimizer {
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   mutable bool shown_ = false;
-  std::vector<group_factors> factors_;
   std::vector<rule> rules_;
   overlap_check overlap_;
   std::vector<param*> xs_, now_xs_;

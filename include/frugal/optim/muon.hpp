@@ -42,14 +42,14 @@ class muon {
       : la_(std::move(b), detail::policy_or_default<Provider>(policies...)),
         layout_(std::move(extent)),
         config_(c),
+        groups_(layout_.groups()),
         rounding_(detail::policy_or_default<Rounding>(policies...)) {
     static_assert(
         ((std::is_same_v<Policies, Types> || std::is_same_v<Policies, Rounding> ||
           std::is_same_v<Policies, Provider>)&&...),
         "frugal: a policy of muon is types<>, a rounding (nearest, stochastic, float_master) or a provider of "
         "dense algebra, at most one of each, and that of the object's type");
-    for (group const& g : layout_.groups()) factors_.push_back({g.lr, g.weight_decay});
-    validate_config();
+    groups_.check(config_);
     fnv1a hash;
     hash.add(layout_.hash());
     index_t cells = 0, side = 0;
@@ -82,8 +82,8 @@ class muon {
     for (auto* each : {&a_, &b_}) *each = cleared(side * side);
     if constexpr (random) addresses_ = buffer<std::uint64_t, Backend>(backend(), addresses);
     control_ = buffer<control, Backend>(backend(), std::vector<control>(1));
-    factors_there_ = buffer<group_factors, Backend>(backend(), factors_);
-    rules_ = buffer<rule, Backend>(backend(), index_t(factors_.size()));
+    factors_there_ = buffer<group_factors, Backend>(backend(), groups_.factors());
+    rules_ = buffer<rule, Backend>(backend(), groups_.size());
     overlap_ = detail::overlap_check(2 * layout_.tensors().size());
     xs_.resize(layout_.tensors().size());
     gs_.resize(layout_.tensors().size());
@@ -113,23 +113,13 @@ class muon {
   step_options<space>& options() { return options_; }
   /// Throws what a step now would, for the sake of config() and options().
   void check_settings() const {
-    validate_config();
-    validate_options();
+    groups_.check(config_);
+    validate(options_);
   }
   /// Changes the factors of the group of that name; whether it is frozen was settled at construction.
   void set_group(group const& g) {
-    for (std::size_t i = 0; i < factors_.size(); ++i) {
-      group const& was = layout_.groups()[i];
-      if (was.name != g.name) continue;
-      require(g.frozen == was.frozen, detail::text("group '", g.name, "'"), "frozen as constructed", "a change");
-      require_range("a group's lr factor", g.lr, 0, 1e300, true);
-      require_range("a group's weight_decay factor", g.weight_decay, 0, 1e300, true);
-      validate_config({g.lr, g.weight_decay});
-      factors_[i] = {g.lr, g.weight_decay};
-      to_backend(backend(), factors_there_.view(), factors_);
-      return;
-    }
-    refuse("a group", "one of the layout's groups", detail::text("'", g.name, "'"));
+    groups_.set(layout_.groups(), g, config_);
+    to_backend(backend(), factors_there_.view(), groups_.factors());
   }
   /// Waits for the backend.
   step_report report() const {
@@ -157,39 +147,18 @@ class muon {
     b.fill(0);
     return b;
   }
-  void validate_config(group_factors const& f) const {
-    muon_config c = config_;
-    c.lr *= f.lr;
-    c.weight_decay *= f.weight_decay;
-    validate(c);
-  }
-  void validate_config() const {
-    for (group_factors const& f : factors_) validate_config(f);
-  }
-  void validate_options() const {
-    require(options_.gradient_scale - options_.gradient_scale == 0, "gradient_scale", "a finite number",
-            options_.gradient_scale);
-    require(options_.clip_norm > 0, "clip_norm", "> 0", options_.clip_norm);
-    const auto check = [](auto v, char const* what) {
-      require(v.size() == 0 || (v.size() == 1 && v.data()), what, "one number, or none", v.size());
-    };
-    check(options_.lr, "the view lr");
-    check(options_.more_scale, "the view more_scale");
-    check(options_.found_inf, "the view found_inf");
-  }
   // Skip or not, the factor on gradients, each group's coefficients.
   void begin() {
     double const* squares = nullptr;
-    if (options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity()) {
+    if (detail::measure_gradient(options_)) {
       to_backend(backend(), gs_there_.view(), gs_);
       squares = detail::canonical_sum(backend(), measured_.list(),
                                       detail::squares<T, detail::everywhere, G>{{}, gs_there_.data()}, sums_.data());
     }
-    const auto number = [](auto v) { return v.size() == 1 ? v.data() : nullptr; };
     backend().run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                        std::int32_t(factors_.size()), factors_there_.data(), squares,
-                                        number(options_.lr), number(options_.more_scale), number(options_.found_inf),
-                                        control_.data(), rules_.data()});
+                                        std::int32_t(groups_.size()), factors_there_.data(), squares,
+                                        detail::number_of(options_.lr), detail::number_of(options_.more_scale),
+                                        detail::number_of(options_.found_inf), control_.data(), rules_.data()});
   }
   void move(segment const& s) {
     const auto tensor = std::size_t(s.tensor);
@@ -241,11 +210,11 @@ class muon {
   linalg<Backend, Provider> la_;
   frugal::layout layout_;
   muon_config config_;
+  detail::factors_of_groups groups_;
   Rounding rounding_;
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   index_t slots_ = 0;
-  std::vector<group_factors> factors_;
   std::vector<segment> matrices_;
   detail::overlap_check overlap_;
   std::vector<P*> xs_;

@@ -11,8 +11,10 @@
 /// pieces. One map for the whole model, j counts through all tensors: with m = n it is a bijection. Signs and offsets
 /// are words of two unrelated streams (core/random.hpp) and take no memory.
 #pragma once
-#include "../core/element_optimizer.hpp"
 #include "../core/model_view.hpp"
+#include "../core/overlap.hpp"
+#include "../core/policy.hpp"
+#include "../core/work_table.hpp"
 #include "gradient_scaling.hpp"
 
 namespace frugal {

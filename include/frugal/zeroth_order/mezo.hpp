@@ -13,6 +13,8 @@
 #include <functional>
 
 #include "../core/counter.hpp"
+#include "../core/policy.hpp"
+#include "../core/state.hpp"
 #include "random_directions.hpp"
 
 namespace frugal {

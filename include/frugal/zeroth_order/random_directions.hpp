@@ -2,8 +2,9 @@
 /// @file Sums of random directions over a model: what zeroth-order methods do to weights, written once. random_axpy.hpp
 /// has the kernel.
 #pragma once
-#include "../core/element_optimizer.hpp"
 #include "../core/model_view.hpp"
+#include "../core/support.hpp"
+#include "../core/work_table.hpp"
 #include "random_axpy.hpp"
 
 namespace frugal {
