@@ -45,7 +45,7 @@ done | awk -v budgets="$budgets" '
     sub(/\.(cpp|cu|hip)\.(o|ok)$/, "", path)
     n = split(path, part, /[\/-]/)
     name = part[n]
-    if (name == "build_reference") { if ($2 != "-") here = seconds($2) + seconds($3); next }
+    if (name == "build_reference") { if ($2 != "-") { here += seconds($2) + seconds($3); ++times }; next }
     sub(/_(native_test|native|test|device|bench|example)$/, "", name)
     who = name in owner ? owner[name] : part[n - 1] "/" name in owner ? owner[part[n - 1] "/" name] : ""
     if (who == "") next
@@ -54,6 +54,7 @@ done | awk -v budgets="$budgets" '
   }
   END {
     if (here == 0) { print "skipped: build_reference.cpp was not compiled here"; exit 77 }
+    here /= times
     scale = unit / here
     printf "build_reference.cpp took %.1f s, %.1f is the unit: seconds below are times %.2f\n", here, unit, scale
     for (i = 1; i <= rows; ++i) {
