@@ -3,10 +3,22 @@
 
 set(FRUGAL_WARNINGS -Wall -Wextra -Wshadow -Werror)
 
-# Every compilation leaves beside its object what it took: tests/budgets/ reads that.
-set(FRUGAL_METER "${PROJECT_SOURCE_DIR}/tests/budgets/build_meter.sh")
+# Every compilation leaves beside its object what it took: tests/budgets/ reads that. Instructions are counted, if the
+# system lets perf do it: seconds of the same compilation differ by a third from one minute to the next.
+find_program(FRUGAL_PERF perf)
+mark_as_advanced(FRUGAL_PERF)
+set(counter -)
+if(FRUGAL_PERF)
+  execute_process(COMMAND "${FRUGAL_PERF}" stat -x, -e instructions:u true OUTPUT_QUIET ERROR_VARIABLE counted
+                  RESULT_VARIABLE result)
+  if(result EQUAL 0 AND counted MATCHES "(^|\n)[0-9]+,,instructions")
+    set(counter "${FRUGAL_PERF}")
+  endif()
+endif()
+set(FRUGAL_METER sh "${PROJECT_SOURCE_DIR}/tests/budgets/build_meter.sh" ${counter})
 if(FRUGAL_BUILD_TESTS AND FRUGAL_SOURCE_CHECKS)
-  set_property(GLOBAL PROPERTY RULE_LAUNCH_COMPILE "sh ${FRUGAL_METER} <OBJECT>")
+  list(JOIN FRUGAL_METER " " launcher)
+  set_property(GLOBAL PROPERTY RULE_LAUNCH_COMPILE "${launcher} <OBJECT>")
 endif()
 
 # libtorch as the target frugal_torch, where there is one. Its own package prints, sets flags, and asks for CUDA.
@@ -117,7 +129,7 @@ function(frugal_add_syntax_check target compiler)
     set(stamp "${CMAKE_CURRENT_BINARY_DIR}/${target}/${stamp}.ok")
     add_custom_command(
       OUTPUT "${stamp}"
-      COMMAND sh "${FRUGAL_METER}" "${stamp}" "${compiler}" -std=c++20 ${check} ${flags}
+      COMMAND ${FRUGAL_METER} "${stamp}" "${compiler}" -std=c++20 ${check} ${flags}
               -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS "${source}" ${precompiled}

@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs a compiler, as CMake's launcher of one, and leaves what it took beside the OUTPUT that it makes:
-#   OUTPUT.cpu     seconds of processor; none where a cache of objects had it
+#   OUTPUT.cost    instructions, seconds of processor; nothing where a cache of objects had it
 #   OUTPUT.ptxas   what the assembler of CUDA says about each kernel (-Xptxas -v), which is then not printed
-# usage: build_meter.sh OUTPUT COMMAND...
-output=$1
-shift
-rm -f "$output.cpu" "$output.ptxas" "$output.said" "$output.stats"
+# PERF counts instructions; where it is `-`, nobody does.   usage: build_meter.sh PERF OUTPUT COMMAND...
+perf=$1 output=$2
+shift 2
+rm -f "$output.cost" "$output.ptxas" "$output.said" "$output.stats" "$output.counted"
+[ "$perf" = - ] || set -- "$perf" stat -x, -e instructions:u,task-clock -o "$output.counted" -- "$@"
 rc=0
 case $output in
   *.cu.o)
@@ -21,6 +22,13 @@ case $output in
     "$@" || rc=$?
     ;;
 esac
-[ "$rc" = 0 ] || exit "$rc"
-if ! grep -qs '_cache_hit' "$output.stats"; then times >"$output.cpu"; fi
-rm -f "$output.stats"
+if [ "$rc" = 0 ] && ! grep -qs '_cache_hit' "$output.stats"; then
+  if [ "$perf" = - ]; then
+    # Two lines, of the shell and of what it ran: 0m0.00s 0m0.00s, user and system.
+    times | awk -F '[ms ]+' 'NR == 2 { print "-", $1 * 60 + $2 + $3 * 60 + $4 }' >"$output.cost"
+  else
+    awk -F, '$3 ~ /^instructions/ { n = $1 } $3 == "task-clock" { print n, $1 / 1000 }' "$output.counted" >"$output.cost"
+  fi
+fi
+rm -f "$output.stats" "$output.counted"
+exit "$rc"

@@ -355,6 +355,31 @@ struct block_update {
   FRUGAL_FN static float larger(float a, float b) { return a > b ? a : b; }
 };
 
+/// A functor of elements whose bound reads a state of floats, `state`, where the state is in 8 bits: a team a block.
+template <class Of, class Book, index_t Block>
+struct of_decoded_state {
+  static constexpr unsigned team_threads = Block / 4;
+  static constexpr int scratch_bytes = 4 * int(Block);
+  segment_list tiles;
+  Of of;
+  std::uint8_t const* codes;
+  float const* scales;
+
+  index_t teams() const { return tiles.tiles * (tile_size / Block); }
+  FRUGAL_GENERIC template <class Team>
+  FRUGAL_FN void operator()(Team const& team) const {
+    const index_t slots = team.rank() * Block;
+    const segment seg = tiles.at(slots / tile_size);
+    const index_t at = slots - seg.first_tile * tile_size, slot = seg.slot + at, left = seg.size - at;
+    if (left <= 0) return;
+    float* const state = team.template scratch<float>();
+    team.template decode<Block>(Book{}, codes + slot, scales[slot / Block], state);
+    auto bound = of.bind(part_of<decltype(of.where)>(seg, at));
+    bound.state = state;
+    team.template for_values<float>(left < Block ? left : Block, bound);
+  }
+};
+
 /// What the canonical reduction sums for the norm of a gradient.
 template <class T, class Where, class G>
 struct squares {

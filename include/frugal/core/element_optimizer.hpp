@@ -227,24 +227,19 @@ class element_optimizer {
   Backend const& backend() const { return backend_; }
 
  protected:
-  /// For what a derived class does with a state outside of a step: where it is until the next one.
-  struct state_place {
-    segment_list plain, blocks;
-    where support;
-    cell const* cells;          // of the segments in plain
-    std::uint8_t const* codes;  // of those in blocks
-    float const* scales;
-    param const *anchor, *block_anchor;  // of both; null in what has none
-  };
-  state_place place_of_state(int k) const {
-    return {plain_.list(),
-            blocks_.list(),
-            support_traits::bound(support_.data()),
-            cells_[k].data() + shift_,
-            codes_[k].data(),
-            scales_[k].data(),
-            first_slot(anchor_),
-            block_anchor_.data()};
+  /// For what a derived class does with state K outside of a step: runs what `make(where, state, anchor)` makes, a
+  /// functor of elements whose bound reads state and anchor (null in what has none).
+  template <int K, class Make>
+  void for_each_with_state(Make const& make) const {
+    const auto at = support_traits::bound(support_.data());
+    cell const* const cells = cells_[K].data() + shift_;
+    backend_.for_each(plain_.list(), make(at, cells, first_slot(anchor_)));
+    if constexpr (quantised) {
+      using book = dynamic_code<rule::states[K].range == values::any>;
+      const auto of = make(at, static_cast<float const*>(nullptr), block_anchor_.data());
+      backend_.for_teams(detail::of_decoded_state<std::remove_const_t<decltype(of)>, book, block>{
+          blocks_.list(), of, codes_[K].data(), scales_[K].data()});
+    }
   }
   /// The clock as it is; waits for the backend.
   typename rule::clock clock_there() const {

@@ -101,52 +101,27 @@ struct to_average {
   using scalar = T;
   Where where;
   P* const* x;
-  Cell const* d;
+  Cell const* state;  // d
   T behind;
 
   struct bound {
     Where where;
     P* x;
-    Cell const* d;
+    Cell const* state;
     T behind;
     bool active = true;
     FRUGAL_FN bool aligned(int width) const {
-      return Where::contiguous && multiple_of(x, width) && multiple_of(d, width);
+      return Where::contiguous && multiple_of(x, width) && multiple_of(state, width);
     }
     P const* contiguous() const { return Where::contiguous ? x : nullptr; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       using V = typename Chunk::value;
       const V y = where.load(c, x);
-      where.store(c, x, where.keep(c, y, y - V(behind) * c.load(d)));
+      where.store(c, x, where.keep(c, y, y - V(behind) * c.load(state)));
     }
   };
-  FRUGAL_FN bound bind(segment const& s) const { return {where.bind(s), x[s.tensor] + s.inner, d + s.slot, behind}; }
-};
-/// The same with d in 8 bits: a team a block.
-template <class Where, class P, index_t Block>
-struct to_average_by_blocks {
-  static constexpr index_t block = Block;
-  static constexpr unsigned team_threads = block / 4;
-  static constexpr int scratch_bytes = 4 * int(block);
-  segment_list tiles;
-  to_average<float, Where, P, float> of;
-  std::uint8_t const* codes;
-  float const* scales;
-
-  index_t teams() const { return tiles.tiles * (tile_size / block); }
-  FRUGAL_GENERIC template <class Team>
-  FRUGAL_FN void operator()(Team const& team) const {
-    const index_t slots = team.rank() * block;
-    const segment seg = tiles.at(slots / tile_size);
-    const index_t at = slots - seg.first_tile * tile_size, slot = seg.slot + at, left = seg.size - at;
-    if (left <= 0) return;
-    float* const d = team.template scratch<float>();
-    team.template decode<block>(dynamic_code<true>{}, codes + slot, scales[slot / block], d);
-    auto bound = of.bind(part_of<Where>(seg, at));
-    bound.d = d;
-    team.template for_values<float>(left < block ? left : block, bound);
-  }
+  FRUGAL_FN bound bind(segment const& s) const { return {where.bind(s), x[s.tensor] + s.inner, state + s.slot, behind}; }
 };
 
 }  // namespace detail
@@ -226,14 +201,10 @@ class schedule_free_adamw
     locate(w);
     Backend const& b = this->backend();
     to_backend(b, at_there_.view(), at_);
-    const auto d = this->place_of_state(0);
-    using At = decltype(d.support);
-    using C = std::remove_cvref_t<decltype(*d.cells)>;
     const T behind = T((exact(1.0) / exact(this->config().beta1) - exact(1.0)).v[0]);
-    b.for_each(d.plain, detail::to_average<T, At, P, C>{d.support, at_there_.data(), d.cells, behind});
-    if constexpr (detail::block_of < Storage >> 0)
-      b.for_teams(detail::to_average_by_blocks<At, P, detail::block_of<Storage>>{
-          d.blocks, {d.support, at_there_.data(), nullptr, behind}, d.codes, d.scales});
+    this->template for_each_with_state<0>([&]<class Where, class Cell>(Where where, Cell const* d, P const*) {
+      return detail::to_average<T, Where, P, Cell>{where, at_there_.data(), d, behind};
+    });
   }
   std::vector<P*> at_;
   std::vector<P const*> from_;

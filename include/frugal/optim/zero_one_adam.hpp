@@ -150,7 +150,7 @@ struct scaled_difference {
   P const* const* x;
   G* const* z;
   P const* x0;
-  Cell const* v;
+  Cell const* state;  // v
   T epsilon;
 
   struct bound {
@@ -158,47 +158,23 @@ struct scaled_difference {
     P const* x;
     G* z;
     P const* x0;
-    Cell const* v;
+    Cell const* state;
     T epsilon;
     bool active = true;
     FRUGAL_FN bool aligned(int width) const {
       return Where::contiguous && multiple_of(x, width) && multiple_of(z, width) && multiple_of(x0, width) &&
-             multiple_of(v, width);
+             multiple_of(state, width);
     }
     P const* contiguous() const { return Where::contiguous ? x : nullptr; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN void operator()(Chunk c) const {
       using V = typename Chunk::value;
       const V away = where.load(c, x) - c.load(x0), old = where.load(c, z);
-      where.store(c, z, where.keep(c, old, away * (sqrt(c.load(v)) + epsilon)));
+      where.store(c, z, where.keep(c, old, away * (sqrt(c.load(state)) + epsilon)));
     }
   };
   FRUGAL_FN bound bind(segment const& s) const {
-    return {where.bind(s), x[s.tensor] + s.inner, z[s.tensor] + s.inner, x0 + s.slot, v + s.slot, epsilon};
-  }
-};
-/// The same with v in 8 bits: a team a block.
-template <class Where, class P, class G, index_t Block>
-struct scaled_difference_by_blocks {
-  static constexpr unsigned team_threads = Block / 4;
-  static constexpr int scratch_bytes = 4 * int(Block);
-  segment_list tiles;
-  scaled_difference<float, Where, P, G, float> of;
-  std::uint8_t const* codes;
-  float const* scales;
-
-  index_t teams() const { return tiles.tiles * (tile_size / Block); }
-  FRUGAL_GENERIC template <class Team>
-  FRUGAL_FN void operator()(Team const& team) const {
-    const index_t slots = team.rank() * Block;
-    const segment seg = tiles.at(slots / tile_size);
-    const index_t at = slots - seg.first_tile * tile_size, slot = seg.slot + at, left = seg.size - at;
-    if (left <= 0) return;
-    float* const v = team.template scratch<float>();
-    team.template decode<Block>(dynamic_code<false>{}, codes + slot, scales[slot / Block], v);
-    auto bound = of.bind(part_of<Where>(seg, at));
-    bound.v = v;
-    team.template for_values<float>(left < Block ? left : Block, bound);
+    return {where.bind(s), x[s.tensor] + s.inner, z[s.tensor] + s.inner, x0 + s.slot, state + s.slot, epsilon};
   }
 };
 
@@ -265,16 +241,11 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
     Backend const& b = this->backend();
     to_backend(b, xs_there_.view(), xs_);
     to_backend(b, zs_there_.view(), zs_);
-    const auto v = this->place_of_state(1);
-    using At = decltype(v.support);
-    using C = std::remove_cvref_t<decltype(*v.cells)>;
     const T epsilon = T(this->config().epsilon);
     P const* const* const from = const_cast<P const* const*>(xs_there_.data());
-    b.for_each(v.plain, detail::scaled_difference<T, At, P, G, C>{v.support, from, zs_there_.data(), v.anchor, v.cells,
-                                                                  epsilon});
-    if constexpr (detail::block_of < Storage >> 0)
-      b.for_teams(detail::scaled_difference_by_blocks<At, P, G, detail::block_of<Storage>>{
-          v.blocks, {v.support, from, zs_there_.data(), v.block_anchor, nullptr, epsilon}, v.codes, v.scales});
+    this->template for_each_with_state<1>([&]<class Where, class Cell>(Where where, Cell const* v, P const* x0) {
+      return detail::scaled_difference<T, Where, P, G, Cell>{where, from, zs_there_.data(), x0, v, epsilon};
+    });
   }
   /// The ranks are together: c, equal on all of them, is the mean of what they brought.
   void meet(model_view<P, space> x, model_view<G const, space> c) {
