@@ -121,7 +121,9 @@ struct to_average {
       where.store(c, x, where.keep(c, y, y - V(behind) * c.load(state)));
     }
   };
-  FRUGAL_FN bound bind(segment const& s) const { return {where.bind(s), x[s.tensor] + s.inner, state + s.slot, behind}; }
+  FRUGAL_FN bound bind(segment const& s) const {
+    return {where.bind(s), x[s.tensor] + s.inner, state + s.slot, behind};
+  }
 };
 
 }  // namespace detail
@@ -202,8 +204,8 @@ class schedule_free_adamw
     Backend const& b = this->backend();
     to_backend(b, at_there_.view(), at_);
     const T behind = T((exact(1.0) / exact(this->config().beta1) - exact(1.0)).v[0]);
-    this->template for_each_with_state<0>([&]<class Where, class Cell>(Where where, Cell const* d, P const*) {
-      return detail::to_average<T, Where, P, Cell>{where, at_there_.data(), d, behind};
+    this->template for_each_with_state<0>([&]<class At, class Cell>(At at, Cell const* d, P const*) {
+      return detail::to_average<T, At, P, Cell>{at, at_there_.data(), d, behind};
     });
   }
   std::vector<P*> at_;

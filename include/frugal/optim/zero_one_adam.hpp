@@ -243,8 +243,8 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
     to_backend(b, zs_there_.view(), zs_);
     const T epsilon = T(this->config().epsilon);
     P const* const* const from = const_cast<P const* const*>(xs_there_.data());
-    this->template for_each_with_state<1>([&]<class Where, class Cell>(Where where, Cell const* v, P const* x0) {
-      return detail::scaled_difference<T, Where, P, G, Cell>{where, from, zs_there_.data(), x0, v, epsilon};
+    this->template for_each_with_state<1>([&]<class At, class Cell>(At at, Cell const* v, P const* x0) {
+      return detail::scaled_difference<T, At, P, G, Cell>{at, from, zs_there_.data(), x0, v, epsilon};
     });
   }
   /// The ranks are together: c, equal on all of them, is the mean of what they brought.
