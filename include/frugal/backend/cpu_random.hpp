@@ -38,7 +38,7 @@ struct random_blocks {
   }
 };
 
-#if defined(__x86_64__)
+#if FRUGAL_X86
 #define FRUGAL_RANDOM_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma")))
 #define FRUGAL_RANDOM_AVX2 __attribute__((target("avx2,fma")))
 
@@ -105,7 +105,7 @@ struct avx2_random : random_registers<32> {
 }  // namespace v0
 }  // namespace frugal
 
-#if defined(__x86_64__)
+#if FRUGAL_X86
 #define FRUGAL_RANDOM_NAME random_avx512
 #define FRUGAL_RANDOM_OPERATIONS avx512_random
 #define FRUGAL_RANDOM_TARGET FRUGAL_RANDOM_AVX512
@@ -133,7 +133,7 @@ template <class Isa, class To>
 using random_fill = void (*)(random_stream, std::uint64_t, std::uint64_t, index_t, To*);
 template <class Isa, class To>
 random_fill<Isa, To> fastest_random() {
-#if defined(__x86_64__)
+#if FRUGAL_X86
   __builtin_cpu_init();
   const bool fma = __builtin_cpu_supports("fma");
   if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

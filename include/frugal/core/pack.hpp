@@ -4,7 +4,7 @@
 #pragma once
 #include "value.hpp"
 
-#if defined(__x86_64__)
+#if FRUGAL_X86
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -66,7 +66,7 @@ FRUGAL_CPU auto widen_unsigned(M m) {
 #endif
   else
 #endif
-#if defined(__x86_64__)
+#if FRUGAL_X86
       if constexpr (sizeof(M) == 8 && sizeof(m[0]) == 2)
     return _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<__m128i const*>(&m)), _mm_setzero_si128());
   else
@@ -88,7 +88,7 @@ FRUGAL_CPU vector_t<std::uint16_t, W> lower_halves(vector_t<std::uint32_t, W> u)
     return (decltype(r))_mm_packus_epi32(_mm256_castsi256_si128((__m256i)u), _mm256_extracti128_si256((__m256i)u, 1));
   else
 #endif
-#if defined(__x86_64__)
+#if FRUGAL_X86
       if constexpr (W == 4) {
     const __m128i extended = _mm_srai_epi32(_mm_slli_epi32((__m128i)u, 16), 16);  // what signed saturation keeps
     _mm_storel_epi64(reinterpret_cast<__m128i*>(&r), _mm_packs_epi32(extended, extended));
@@ -252,7 +252,7 @@ struct alignas(W * sizeof(T)) pack {
     else if constexpr (sizeof(reg) == 32) return of((reg)_mm256_sqrt_pd((__m256d)a.as()));
     else
 #endif
-#if defined(__x86_64__)
+#if FRUGAL_X86
     if constexpr (sizeof(T) == 4) return of((reg)_mm_sqrt_ps((__m128)a.as()));
     else return of((reg)_mm_sqrt_pd((__m128d)a.as()));
 #elif defined(__aarch64__)
@@ -311,7 +311,7 @@ struct alignas(W * sizeof(T)) pack {
     if constexpr (sizeof(reg) == 32 && sizeof(T) == 4) return std::uint32_t(_mm256_movemask_ps((__m256)(a.as() < b.as())));
     else
 #endif
-#if defined(__x86_64__)
+#if FRUGAL_X86
     if constexpr (sizeof(reg) == 16 && sizeof(T) == 4) return std::uint32_t(_mm_movemask_ps((__m128)(a.as() < b.as())));
     else
 #endif
