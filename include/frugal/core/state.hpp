@@ -45,13 +45,14 @@ struct state_piece {
   char const* type;
   index_t count;
   void* data;
-  std::size_t bytes;
+  std::size_t bytes, element;  // of all, and of one
 };
 struct list_of_pieces {
   std::vector<state_piece>& to;
   template <class T, class Space>
   void operator()(std::string_view name, role r, view<T, Space> v) const {
-    to.push_back({std::string(name), r, type_name<T>(), v.size(), v.data(), std::size_t(v.size()) * sizeof(T)});
+    to.push_back(
+        {std::string(name), r, type_name<T>(), v.size(), v.data(), std::size_t(v.size()) * sizeof(T), sizeof(T)});
   }
 };
 template <class Object>

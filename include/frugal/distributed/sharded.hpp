@@ -21,7 +21,6 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
   using base = detail::sharded_step<Optimizer, Transport>;
   using typename base::grad;
   using typename base::param;
-  using typename base::run;
   static_assert(std::is_same_v<typename base::support, range>,
                 "frugal: sharded is for an optimizer of a shard: give it frugal::shard(layout, world)");
 
@@ -38,48 +37,64 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
     const index_t n = this->layout().size();
     this->check(x, "parameters", n), this->check(g, "gradient", n);
     detail::require_alike(x, g, "parameters");
-    step_on(
-        this->runs(), [&](run const& r) { return x.data() + r.flat; }, [&](run const& r) { return g.data() + r.flat; },
-        [&](tensor const& t) { return g.data() + t.offset; }, [&] { this->optimizer().step(x, g); });
+    auto const& runs = this->plan().runs();
+    located();
+    for (detail::shard_run const& r : runs) {
+      this->parameters().push_back(x.data() + r.flat);
+      mine_.push_back(g.data() + r.flat);
+    }
+    for (tensor const& t : this->layout().tensors()) this->gradients().push_back(g.data() + t.offset);
+    if (!goes_on(runs)) return;
+    this->optimizer().step(x, g);
+    this->spread(runs);
   }
   /// The same for separate tensors, in the layout's order: two calls of the communicator for each.
   void step(tensor_list<param, space> x, tensor_list<grad, space> g) {
     auto const& tensors = this->layout().tensors();
     require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
     require(g.size() == index_t(tensors.size()), "the count of gradient tensors", tensors.size(), g.size());
+    auto const& runs = this->plan().tensors();
+    located();
     to_read_.clear();
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       this->check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
       this->check(g[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
       detail::require_alike(x[index_t(i)], g[index_t(i)], tensors[i].name.c_str());
       to_read_.push_back(g[index_t(i)]);
+      this->gradients().push_back(g[index_t(i)].data());
     }
-    step_on(
-        this->tensors(), [&](run const& r) { return x[index_t(r.tensor)].data(); },
-        [&](run const& r) { return g[index_t(r.tensor)].data(); },
-        [&](tensor const& t) { return g[&t - tensors.data()].data(); },
-        [&] { this->optimizer().step(x, tensor_list<grad const, space>(to_read_)); });
+    for (detail::shard_run const& r : runs) {
+      this->parameters().push_back(x[index_t(r.tensor)].data());
+      mine_.push_back(g[index_t(r.tensor)].data());
+    }
+    if (!goes_on(runs)) return;
+    this->optimizer().step(x, tensor_list<grad const, space>(to_read_));
+    this->spread(runs);
   }
 
  private:
   sharded(Optimizer&& optimizer, communicator<Transport>&& world, frugal::layout l)
       : base(std::move(optimizer), l, world, l, shard(l, world)), overlap_(2 * l.tensors().size()) {
+    mine_.reserve(l.tensors().size());
     to_read_.reserve(l.tensors().size());
   }
-  /// x(run), g(run): where a run is; of(tensor): a gradient.
-  template <class X, class G, class Of, class Local>
-  void step_on(std::vector<run> const& runs, X const& x, G const& g, Of const& of, Local const& local) {
+  void located() { this->parameters().clear(), this->gradients().clear(), mine_.clear(); }
+  bool goes_on(std::vector<detail::shard_run> const& runs) {
     this->check_settings();
     overlap_.clear();
-    for (run const& r : runs) overlap_.add(x(r), r.size, true), overlap_.add(g(r), r.size, true);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      overlap_.add(this->parameters()[i], runs[i].size, true);
+      overlap_.add(mine_[i], runs[i].size, true);
+    }
     overlap_.refuse_overlap("parameters and gradients");
     const bool skip = this->begins();
     if (!skip)
-      for (run const& r : runs) this->reduce(r, g(r));
-    this->finish(skip, runs, of, local, x);
+      for (std::size_t i = 0; i < runs.size(); ++i) this->reduce(runs[i], mine_[i]);
+    return base::goes_on(skip);
   }
 
   detail::overlap_check overlap_;
+  std::vector<grad*> mine_;  // of each run
   std::vector<view<grad const, space>> to_read_;
 };
 template <class Optimizer, class Transport>

@@ -42,7 +42,6 @@ class sharded_gradients : public detail::sharded_step<Optimizer, Transport> {
   using base = detail::sharded_step<Optimizer, Transport>;
   using typename base::grad;
   using typename base::param;
-  using typename base::run;
   static_assert(std::is_same_v<typename base::support, all>,
                 "frugal: sharded_gradients is for an optimizer of all of frugal::shard_layout(model, world)");
 
@@ -51,13 +50,7 @@ class sharded_gradients : public detail::sharded_step<Optimizer, Transport> {
 
   /// Collective. Compares the model and the method on all ranks; ranks that disagree get a comm_error, all of them.
   sharded_gradients(Optimizer optimizer, frugal::layout const& model, communicator<Transport> world)
-      : base(std::move(optimizer), model, world, shard_layout(model, world), all{}),
-        gradient_(this->backend(), this->own().end - this->own().begin),
-        seen_(model.tensors().size(), 0),
-        overlap_(this->tensors().size() + 1) {
-    xs_.reserve(this->optimizer().layout().tensors().size());
-    gs_.reserve(xs_.capacity());
-  }
+      : sharded_gradients(std::move(optimizer), model, std::move(world), shard_layout(model, world)) {}
 
   /// Collective: all ranks name the same tensors in the same order. Adds the mean over the ranks of the gradients of
   /// tensor k (counted in the layout) to what is kept of it. `g` is written to, and free afterwards.
@@ -65,39 +58,54 @@ class sharded_gradients : public detail::sharded_step<Optimizer, Transport> {
     auto const& tensors = this->layout().tensors();
     require(k < tensors.size(), "a tensor", detail::text("one of ", tensors.size()), k);
     this->check(g, tensors[k].name.c_str(), tensors[k].size);
-    for (run const& r : this->tensors())
+    for (detail::shard_run const& r : this->plan().tensors())
       if (r.tensor == k) add(r, g.data());
   }
   /// The same of a flat vector.
   void accumulate(view<grad, space> g) {
     this->check(g, "gradient", this->layout().size());
-    for (run const& r : this->tensors()) add(r, g.data() + r.flat);
+    for (detail::shard_run const& r : this->plan().tensors()) add(r, g.data() + r.flat);
   }
 
   /// One update with what was accumulated, which is then forgotten. Collective. x, equal on all ranks, is changed in
   /// place, and equal again.
   void step(view<param, space> x) {
     this->check(x, "parameters", this->layout().size());
-    step_on(
-        this->runs(), [&](run const& r) { return x.data() + r.flat; },
-        [&](tensor const& t) { return x.data() + t.offset; });
+    this->parameters().clear();
+    for (detail::shard_run const& r : this->plan().runs()) this->parameters().push_back(x.data() + r.flat);
+    whole_.clear();
+    for (tensor const& t : this->layout().tensors()) whole_.push_back(x.data() + t.offset);
+    step_on(this->plan().runs());
   }
   void step(tensor_list<param, space> x) {
     auto const& tensors = this->layout().tensors();
     require(x.size() == index_t(tensors.size()), "the count of parameter tensors", tensors.size(), x.size());
-    for (std::size_t i = 0; i < tensors.size(); ++i)
+    whole_.clear(), this->parameters().clear();
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
       this->check(x[index_t(i)], tensors[i].name.c_str(), tensors[i].size);
-    step_on(
-        this->tensors(), [&](run const& r) { return x[index_t(r.tensor)].data(); },
-        [&](tensor const& t) { return x[&t - tensors.data()].data(); });
+      whole_.push_back(x[index_t(i)].data());
+    }
+    for (detail::shard_run const& r : this->plan().tensors()) this->parameters().push_back(whole_[r.tensor]);
+    step_on(this->plan().tensors());
   }
   /// Of the gradient that is kept between steps.
   std::size_t gradient_bytes() const { return gradient_.bytes(); }
 
  private:
-  void add(run const& r, grad* g) {
+  sharded_gradients(Optimizer&& optimizer, frugal::layout const& model, communicator<Transport>&& world,
+                    frugal::layout const& part)
+      : base(std::move(optimizer), model, std::move(world), part, {0, part.size()}),
+        gradient_(this->backend(), this->plan().own().end - this->plan().own().begin),
+        seen_(model.tensors().size(), 0),
+        overlap_(this->plan().tensors().size() + 1) {
+    whole_.reserve(model.tensors().size());
+    xs_.reserve(part.tensors().size());
+    gs_.reserve(xs_.capacity());
+  }
+
+  void add(detail::shard_run const& r, grad* g) {
     this->reduce(r, g);
-    grad* const kept = gradient_.data() + (r.flat + r.begin - this->own().begin);
+    grad* const kept = gradient_.data() + (r.flat + r.begin - this->plan().own().begin);
     if (r.own == 0) {
     } else if (seen_[r.tensor] == 0) {
       this->backend().copy(kept, g + r.begin, std::size_t(r.own) * sizeof(grad));
@@ -106,39 +114,38 @@ class sharded_gradients : public detail::sharded_step<Optimizer, Transport> {
     }
     seen_[r.tensor] = 1;
   }
-  /// x(run), of(tensor): where they are.
-  template <class X, class Of>
-  void step_on(std::vector<run> const& runs, X const& x, Of const& of) {
+  void step_on(std::vector<detail::shard_run> const& runs) {
     auto const& tensors = this->layout().tensors();
+    const range own = this->plan().own();
     this->check_settings();
     overlap_.clear();
-    for (run const& r : runs) overlap_.add(x(r), r.size, true);
+    for (std::size_t i = 0; i < runs.size(); ++i) overlap_.add(this->parameters()[i], runs[i].size, true);
     overlap_.add(gradient_.data(), gradient_.size(), true);
     overlap_.refuse_overlap("parameters");
-    for (run const& r : this->tensors())
+    for (detail::shard_run const& r : this->plan().tensors())
       require(seen_[r.tensor] != 0, detail::text("the gradient of '", tensors[r.tensor].name, "'"),
               "a call of accumulate()", "none");
     // What the optimizer sees: this rank's pieces, in its layout's order.
-    xs_.clear(), gs_.clear();
-    index_t at = 0;
+    xs_.clear(), gs_.clear(), this->gradients().clear();
     for (tensor const& t : tensors) {
-      const range own = this->own();
       const index_t from = (std::max)(t.offset, own.begin), to = (std::min)(t.offset + t.size, own.end);
       if (from >= to) continue;
-      xs_.push_back({of(t) + (from - t.offset), to - from});
-      gs_.push_back({gradient_.data() + at, to - from});
-      at += to - from;
+      xs_.push_back({whole_[std::size_t(&t - tensors.data())] + (from - t.offset), to - from});
+      gs_.push_back({gradient_.data() + (from - own.begin), to - from});
     }
-    const bool skip = this->begins();
-    this->finish(
-        skip, runs, [&](tensor const& t) { return gradient_.data() + t.offset; },
-        [&] { this->optimizer().step(tensor_list<param, space>(xs_), tensor_list<grad const, space>(gs_)); }, x);
+    for (tensor const& t : this->optimizer().layout().tensors())
+      this->gradients().push_back(gradient_.data() + t.offset);
+    if (this->goes_on(this->begins())) {
+      this->optimizer().step(tensor_list<param, space>(xs_), tensor_list<grad const, space>(gs_));
+      this->spread(runs);
+    }
     std::fill(seen_.begin(), seen_.end(), std::uint8_t(0));
   }
 
   buffer<grad, typename base::backend_type> gradient_;
   std::vector<std::uint8_t> seen_;
   detail::overlap_check overlap_;
+  std::vector<param*> whole_;  // where each tensor of the model is
   std::vector<view<param, space>> xs_;
   std::vector<view<grad const, space>> gs_;
 };

@@ -41,7 +41,7 @@ class sharded_step : private sum_gatherer {
   /// Waits for the backend.
   step_report report() const { return {optimizer_.report().steps, skipped_, norm_}; }
   /// What rank r owns.
-  range part(int r) const { return shards_.at(std::size_t(r)); }
+  range part(int r) const { return plan_.shards().at(std::size_t(r)); }
   communicator<Transport>& world() { return world_; }
   /// Bytes of messages that left this rank.
   std::int64_t bytes_sent() const { return world_.bytes_sent(); }
@@ -54,100 +54,48 @@ class sharded_step : private sum_gatherer {
   std::size_t state_bytes() const { return optimizer_.state_bytes(); }
   std::string algorithm() const { return optimizer_.algorithm(); }
   std::uint64_t state_layout() const { return optimizer_.state_layout(); }
-  frugal::layout const& layout() const { return model_; }
+  frugal::layout const& layout() const { return plan_.model(); }
   backend_type const& backend() const { return optimizer_.backend(); }
 
   /// Collective. The state that the unsharded optimizer would have: on every rank, in host memory.
-  whole_state gather() { return {whole_layout(), parts_, optimizer_, world_}; }
+  whole_state gather() { return {plan_.whole_layout(), parts_, save_state(optimizer_), world_}; }
   /// Collective. The opposite: takes this rank's part of a state that came from any number of ranks, or from an
   /// unsharded optimizer; the same on all ranks. One of another method, model or type is refused, and nothing changes.
-  void scatter(whole_state const& whole) { whole.scatter(whole_layout(), parts_, optimizer_, world_); }
+  void scatter(whole_state const& whole) {
+    restore_state(optimizer_, whole.part(plan_.whole_layout(), parts_, optimizer_.state_layout(), world_));
+  }
 
  protected:
   /// Collective.
   /// @param seen  the layout that the optimizer is to have, and
-  /// @param where  its support
+  /// @param where  the part of it
   sharded_step(Optimizer optimizer, frugal::layout model, communicator<Transport> world, frugal::layout const& seen,
-               support const& where)
-      : optimizer_(std::move(optimizer)), model_(std::move(model)), world_(std::move(world)) {
-    frugal::layout const& l = model_;
-    const int ranks = world_.size(), me = world_.rank();
-    fnv1a groups;
-    for (group const& g : l.groups())
-      groups.add(g.name)
-          .add(bit_cast<std::uint64_t>(g.lr))
-          .add(bit_cast<std::uint64_t>(g.weight_decay))
-          .add(std::uint64_t(g.full_states));
-    const range all{0, l.size()};
-    agree(world_, "sharded",
-          {{"the method", std::int64_t(fnv1a().add(optimizer_.algorithm()).value())},
-           {"the number of elements", l.size(), true},
-           {"the layout or its frozen groups", std::int64_t(layout_of(l, all))},
-           {"the factors of groups, or which have full states", std::int64_t(groups.value())}});
-    const range own = shard(l, world_);
-    require(optimizer_.state_layout() == layout_of(seen, where), "the optimizer of a shard",
-            text("one of the shard [", own.begin, ", ", own.end, ")"), "another");
-    for (int r = 0; r < ranks; ++r) {
-      shards_.push_back(shard(l, r, ranks));
-      index_t tiles = 0;
-      for (segment const& s : segments_of(l, shards_.back())) tiles += tiles_of(s.size);
-      if (r < me) first_tile_ += tiles;
-      tiles_.push_back(tiles), all_tiles_ += tiles;
-    }
-    for (tensor const& t : l.tensors()) {
-      if (t.size == 0 || l.groups()[std::size_t(t.group)].frozen) continue;
-      tensors_.push_back(run_of(t.offset, t.size, std::size_t(&t - l.tensors().data())));
-      if (!runs_.empty() && runs_.back().flat + runs_.back().size == t.offset) {
-        const run last = runs_.back();
-        runs_.back() = run_of(last.flat, last.size + t.size, 0);
-      } else {
-        runs_.push_back(run_of(t.offset, t.size, 0));
-      }
-    }
-    own_ = work_table<backend_type>(backend(), segments_of(seen, where), 1);
-    gs_.resize(seen.tensors().size());
-    gs_there_ = buffer<grad const*, backend_type>(backend(), gs_);
-    sums_ = buffer<double, backend_type>(backend(), all_tiles_ + sum_scratch(tiles_of(all_tiles_)));
+               range where)
+      : optimizer_(std::move(optimizer)),
+        world_(std::move(world)),
+        plan_(std::move(model), world_.rank(), world_.size()) {
+    agree(world_, "sharded", plan_.facts(optimizer_.algorithm()));
+    plan_.check(optimizer_.state_layout(), seen, where);
+    own_ = work_table<backend_type>(backend(), plan_.segments_of(seen, where), 1);
+    xs_.reserve(plan_.tensors().size());
+    gs_.reserve(seen.tensors().size());
+    known_gs_.resize(seen.tensors().size());
+    gs_there_ = buffer<grad const*, backend_type>(backend(), known_gs_);
+    sums_ = buffer<double, backend_type>(backend(), plan_.all_tiles() + sum_scratch(tiles_of(plan_.all_tiles())));
     nonfinite_ = buffer<float, backend_type>(backend(), 1);
-    if constexpr (sums > 0) place_sums(seen, where);
-    settings_.resize(2 * std::size_t(ranks));
-    bytes_.reserve(std::size_t(ranks));
-    parts_ = parts_of_state(optimizer_, storage_traits::alignment, type_name<typename storage_traits::cell>(), world_);
+    if constexpr (sums > 0) {
+      const auto m = plan_.measured_in(seen, where);
+      whole_tensors_ = buffer<segment, backend_type>(backend(), m.whole);
+      first_tiles_ = buffer<index_t, backend_type>(backend(), m.first_tiles);
+      coordinates_ = buffer<double, backend_type>(backend(), m.coordinates);
+      measured_ = buffer<double, backend_type>(backend(), sums * plan_.all_tiles() + 1);
+    }
+    settings_.resize(2 * std::size_t(world_.size()));
+    bytes_.reserve(std::size_t(world_.size()));
+    parts_ = parts_of_state(pieces_of(optimizer_), storage_traits::alignment,
+                            type_name<typename storage_traits::cell>(), world_);
   }
 
-  /// Elements that lie together in the caller's memory, and how many of them each rank owns.
-  struct run {
-    index_t flat, size;
-    std::size_t tensor;
-    std::vector<index_t> counts;
-    index_t begin, own;  // of this rank's
-  };
-  template <class Support>
-  static std::vector<segment> segments_of(frugal::layout const& l, Support const& where) {
-    std::vector<segment> s;
-    support_traits<Support>::segments(where, l, s);
-    std::erase_if(s, [&](segment const& x) { return l.groups()[std::size_t(x.group)].frozen || x.size == 0; });
-    return s;
-  }
-  /// As an optimizer of that support has it.
-  template <class Support>
-  static std::uint64_t layout_of(frugal::layout const& l, Support const& where) {
-    fnv1a hash;
-    hash.add(l.hash());
-    for (segment const& s : segments_of(l, where)) hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
-    return hash.value();
-  }
-  std::uint64_t whole_layout() const { return layout_of(model_, range{0, model_.size()}); }
-  run run_of(index_t flat, index_t size, std::size_t t) const {
-    run now{flat, size, t, {}, 0, 0};
-    for (std::size_t r = 0; r < shards_.size(); ++r) {
-      const index_t from = (std::min)((std::max)(shards_[r].begin, flat), flat + size) - flat;
-      const index_t to = (std::max)(from, (std::min)(shards_[r].end, flat + size) - flat);
-      now.counts.push_back(to - from);
-      if (int(r) == world_.rank()) now.begin = from, now.own = to - from;
-    }
-    return now;
-  }
   template <class T>
   static void check(view<T, space> v, char const* what, index_t n) {
     require(v.size() == n, what, n, v.size());
@@ -166,18 +114,18 @@ class sharded_step : private sum_gatherer {
     optimizer_.check_settings();
   }
   /// Collective: the mean gradient of a run, of this rank's part of it, in place.
-  void reduce(run const& r, grad* g) {
+  void reduce(shard_run const& r, grad* g) {
     if (world_.size() == 1) return;  // the mean of one
     world_.reduce_scatter(backend(), view<grad, space>(g, r.size), view<grad, space>(g + r.begin, r.own), r.counts,
                           op::mean{});
   }
-  /// Collective. of(tensor): the mean gradient of what the optimizer sees; local(): its step; x(run): where a run is.
-  template <class Of, class Local, class X>
-  void finish(bool skip, std::vector<run> const& runs, Of const& of, Local const& local, X const& x) {
+  /// Collective, before the optimizer's step, with the mean gradient at gradients(): settles its options. False: it is
+  /// skipped, and all is done.
+  bool goes_on(bool skip) {
     const exact total = exact(options_.gradient_scale) * exact(double(more_));
     exact factor = total;
     if (!skip && (options_.skip_nonfinite || options_.clip_norm < std::numeric_limits<double>::infinity())) {
-      const exact norm = sqrt(exact(sum_of_squares(of))) * select(total < exact(0.0), exact(0.0) - total, total);
+      const exact norm = sqrt(exact(sum_of_squares())) * select(total < exact(0.0), exact(0.0) - total, total);
       norm_ = norm.v[0];
       skip = options_.skip_nonfinite && !(norm_ - norm_ == 0);
       const exact ratio = exact(options_.clip_norm) / (norm + exact(1e-6));
@@ -185,7 +133,7 @@ class sharded_step : private sum_gatherer {
     }
     if (skip) {
       ++skipped_;
-      return;
+      return false;
     }
     step_options<space> now;
     now.gradient_scale = factor.v[0], now.lr = options_.lr;
@@ -196,57 +144,35 @@ class sharded_step : private sum_gatherer {
     }
     optimizer_.options() = now;
     optimizer_.gather_sums_by(this);
-    local();
+    return true;
+  }
+  /// Collective, after it: everybody's shards of parameters(), of which there is one for each run.
+  void spread(std::vector<shard_run> const& runs) {
     optimizer_.gather_sums_by(nullptr);
-    for (run const& r : runs) {
+    for (std::size_t i = 0; i < runs.size(); ++i) {
       bytes_.clear();
-      for (index_t c : r.counts) bytes_.push_back(c * index_t(sizeof(param)));
-      world_.all_gather(backend(), bytes_of(x(r) + r.begin, r.own), bytes_of(x(r), r.size), bytes_);
+      for (index_t c : runs[i].counts) bytes_.push_back(c * index_t(sizeof(param)));
+      world_.all_gather(backend(), bytes_of(xs_[i] + runs[i].begin, runs[i].own), bytes_of(xs_[i], runs[i].size),
+                        bytes_);
     }
   }
   Optimizer& optimizer() { return optimizer_; }
-  range own() const { return shards_[std::size_t(world_.rank())]; }
-  std::vector<run> const& runs() const { return runs_; }
-  std::vector<run> const& tensors() const { return tensors_; }
+  shard_plan const& plan() const { return plan_; }
+  /// Where they are: the parameters of each run, and the gradient of each tensor that the optimizer sees.
+  std::vector<param*>& parameters() { return xs_; }
+  std::vector<grad const*>& gradients() { return gs_; }
 
  private:
-  /// What a rule that measures concludes over: the tensors that this rank has elements of, as they are in the model.
-  void place_sums(frugal::layout const& seen, support const& where) {
-    std::vector<segment> whole;
-    std::vector<index_t> first(seen.tensors().size());
-    std::vector<double> coordinates;
-    double all = 0;
-    index_t tile = 0;
-    const auto own = segments_of(seen, where);
-    for (tensor const& t : model_.tensors()) {
-      if (t.size == 0 || model_.groups()[std::size_t(t.group)].frozen) continue;
-      const auto it = std::find_if(own.begin(), own.end(), [&](segment const& s) {
-        return seen.tensors()[std::size_t(s.tensor)].name == t.name;
-      });
-      if (it != own.end()) {
-        whole.push_back({.size = t.size, .first_tile = tile, .tensor = it->tensor, .group = it->group});
-        first[std::size_t(it->tensor)] = tile;
-        coordinates.push_back(double(t.size));
-      }
-      all += double(t.size);
-      tile += tiles_of(t.size);
-    }
-    coordinates.push_back(all);
-    whole_tensors_ = buffer<segment, backend_type>(backend(), whole);
-    first_tiles_ = buffer<index_t, backend_type>(backend(), first);
-    coordinates_ = buffer<double, backend_type>(backend(), coordinates);
-    measured_ = buffer<double, backend_type>(backend(), sums * all_tiles_ + 1);
-  }
   /// Collective. Shards begin at tiles, so the tiles' sums are those of the model: the rest is the unsharded
   /// optimizer's.
   whole_sums gather(double* own) override {
-    const index_t mine = own_.list().tiles;
+    const index_t mine = own_.list().tiles, all = plan_.all_tiles();
     for (int k = 0; k < sums; ++k)
       world_.all_gather(backend(), view<double, space>(own + k * mine, mine),
-                        view<double, space>(measured_.data() + k * all_tiles_, all_tiles_), tiles_);
+                        view<double, space>(measured_.data() + k * all, all), plan_.tiles());
     return {whole_tensors_.data(),
             whole_tensors_.size(),
-            {first_tiles_.data(), all_tiles_, measured_.data()},
+            {first_tiles_.data(), all, measured_.data()},
             coordinates_.data()};
   }
   static view<std::uint8_t, space> bytes_of(param* p, index_t n) {
@@ -271,38 +197,31 @@ class sharded_step : private sum_gatherer {
     return found;
   }
   /// Of the mean gradient: the sums of the tiles, each made by its owner, then those of all ranks, as everywhere.
-  template <class Of>
-  double sum_of_squares(Of const& of) {
-    bool same = true;
-    for (tensor const& t : optimizer_.layout().tensors()) {
-      grad const*& known = gs_[std::size_t(&t - optimizer_.layout().tensors().data())];
-      same = same && known == of(t);
-      known = of(t);
+  double sum_of_squares() {
+    if (gs_ != known_gs_) {
+      known_gs_ = gs_;
+      to_backend(backend(), gs_there_.view(), known_gs_);
     }
-    if (!same) to_backend(backend(), gs_there_.view(), gs_);
-    const view<double, space> all(sums_.data(), all_tiles_), mine(all.data() + first_tile_, own_.list().tiles);
+    const index_t tiles = plan_.all_tiles();
+    const view<double, space> all(sums_.data(), tiles), mine(all.data() + plan_.first_tile(), own_.list().tiles);
     using squares = squares<compute, everywhere, grad>;
     if (mine.size() > 0)
       backend().for_teams(tile_sums<segment_list, squares>{own_.list(), {{}, gs_there_.data()}, mine.data()});
-    world_.all_gather(backend(), mine, all, tiles_);
+    world_.all_gather(backend(), mine, all, plan_.tiles());
     double sum = 0;
     using numbers = elements<double, double, false>;
-    backend().copy_out(&sum, canonical_sum(backend(), one_segment(all_tiles_), numbers{all.data()}, all.end()),
-                       sizeof sum);
+    backend().copy_out(&sum, canonical_sum(backend(), one_segment(tiles), numbers{all.data()}, all.end()), sizeof sum);
     return sum;
   }
 
   Optimizer optimizer_;
-  frugal::layout model_;
   communicator<Transport> world_;
+  shard_plan plan_;
   step_options<space> options_;
-  std::vector<range> shards_;
-  std::vector<index_t> tiles_;  // of each rank
-  index_t first_tile_ = 0, all_tiles_ = 0;
-  std::vector<run> runs_, tensors_;  // of a flat vector; of a list
   parts_of_state parts_;
   work_table<backend_type> own_;
-  std::vector<grad const*> gs_;
+  std::vector<param*> xs_;
+  std::vector<grad const*> gs_, known_gs_;
   buffer<grad const*, backend_type> gs_there_;
   buffer<double, backend_type> sums_;
   // Of a rule that measures.

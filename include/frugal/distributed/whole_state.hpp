@@ -2,7 +2,6 @@
 /// @file The state of a whole model in host memory, put together from the ranks' parts and taken apart again: so it
 /// goes from so many ranks to so many others, and to an unsharded optimizer.
 #pragma once
-#include "../comm/agree.hpp"
 #include "../core/state.hpp"
 #include "shard.hpp"
 
@@ -41,23 +40,13 @@ class parts_of_state {
 
   parts_of_state() = default;
   /// Collective.
+  /// @param here  of the optimizer
   /// @param alignment  of the slots of tensors, and
   /// @param cell  type of the states in slots
-  template <class Optimizer, class Transport>
-  parts_of_state(Optimizer& optimizer, index_t alignment, char const* cell, communicator<Transport>& world) {
-    const auto add = [&](std::string name, role r, char const* type, index_t bytes, index_t count, bool here) {
-      pieces_.push_back({std::move(name), r, type, bytes, r == role::moment ? alignment : 1, here, {count}});
-    };
-    // With 8-bit states the array of small tensors is not there where there are none: the same list on all ranks.
-    const auto after = [&](std::string const& name, char const* type, index_t bytes) {
-      if (pieces_.back().name != name) add(name, role::moment, type, bytes, 0, false);
-    };
-    optimizer.visit_state([&]<class T, class Space>(std::string_view name, role r, view<T, Space> v) {
-      const std::string s(name);
-      if (r == role::codes) after(s.substr(0, s.find('.')), cell, sizeof(float));
-      if (s.ends_with(".blocks")) after(s.substr(0, s.find('.')), type_name<T>(), sizeof(T));
-      add(s, r, type_name<T>(), sizeof(T), v.size(), true);
-    });
+  template <class Transport>
+  parts_of_state(std::vector<state_piece> const& here, index_t alignment, char const* cell,
+                 communicator<Transport>& world) {
+    list(here, alignment, cell);
     std::vector<std::int64_t> mine, all(pieces_.size() * std::size_t(world.size()));
     for (piece const& p : pieces_) mine.push_back(p.counts[0]);
     world.all_gather(host_messages{}, mine, all);
@@ -70,6 +59,22 @@ class parts_of_state {
   auto end() const { return pieces_.end(); }
 
  private:
+  void list(std::vector<state_piece> const& here, index_t alignment, char const* cell) {
+    const auto add = [&](std::string const& name, role r, char const* type, index_t bytes, index_t count,
+                         bool is_here) {
+      pieces_.push_back({name, r, type, bytes, r == role::moment ? alignment : 1, is_here, {count}});
+    };
+    // With 8-bit states the array of small tensors is not there where there are none: the same list on all ranks.
+    const auto after = [&](std::string const& name, char const* type, index_t bytes) {
+      if (pieces_.back().name != name) add(name, role::moment, type, bytes, 0, false);
+    };
+    for (state_piece const& p : here) {
+      const std::string first = p.name.substr(0, p.name.find('.'));
+      if (p.role == role::codes) after(first, cell, sizeof(float));
+      if (p.name.ends_with(".blocks")) after(first, p.type, index_t(p.element));
+      add(p.name, p.role, p.type, index_t(p.element), p.count, true);
+    }
+  }
   std::vector<piece> pieces_;
 };
 
@@ -79,11 +84,12 @@ class parts_of_state {
 class whole_state {
  public:
   /// Collective: from the parts of all ranks.
-  template <class Optimizer, class Transport>
-  whole_state(std::uint64_t layout, detail::parts_of_state const& parts, Optimizer& optimizer,
+  /// @param layout  that the state of the unsharded optimizer would have
+  /// @param mine  the state of this rank
+  template <class Transport>
+  whole_state(std::uint64_t layout, detail::parts_of_state const& parts, snapshot const& mine,
               communicator<Transport>& world)
-      : state_{optimizer.algorithm(), layout, {}} {
-    const snapshot mine = save_state(optimizer);
+      : state_{mine.algorithm, layout, {}} {
     auto from = mine.pieces.begin();
     for (auto const& p : parts) {
       std::vector<unsigned char> own, all;
@@ -101,33 +107,15 @@ class whole_state {
       if (p.is_in_whole()) state_.pieces.push_back({p.name, p.role, p.type, p.total(), std::move(all)});
     }
   }
-  /// Collective: to them. All ranks have the same one, and it fits; or nothing changes.
-  template <class Optimizer, class Transport>
-  void scatter(std::uint64_t layout, detail::parts_of_state const& parts, Optimizer& optimizer,
-               communicator<Transport>& world) const {
+  /// Collective: this rank's part, of an optimizer whose own layout is `here`. All ranks have the same whole, and it
+  /// fits, or it is refused.
+  template <class Transport>
+  snapshot part(std::uint64_t layout, detail::parts_of_state const& parts, std::uint64_t here,
+                communicator<Transport>& world) const {
     std::uint64_t hash = 0;
     for (snapshot::piece const& p : state_.pieces) hash = word_hash(p.bytes.data(), p.bytes.size(), hash);
     detail::agree(world, "sharded", {{"the state that is scattered", std::int64_t(hash)}});
-    require(state_.layout == layout, "a state's layout", "the tensors of this object",
-            detail::text("others (hash ", state_.layout, ")"));
-    snapshot mine{state_.algorithm, optimizer.state_layout(), {}};
-    auto from = state_.pieces.begin();
-    for (auto const& p : parts) {
-      if (!p.is_in_whole()) continue;
-      require(from != state_.pieces.end(), "a state", p.name, "its end");
-      snapshot::piece const& s = *from++;
-      if (s.name != p.name || s.role != p.role || s.type != p.type || s.count != p.total() ||
-          s.bytes.size() != std::size_t(s.count * p.bytes))
-        refuse("a piece of a state", detail::text(p.total(), " ", p.type, " of '", p.name, "'"),
-               detail::text(s.count, " ", s.type, " of '", s.name, "'"));
-      if (!p.here) continue;
-      const auto me = std::size_t(world.rank());
-      auto const* first = s.bytes.data() + (p.is_shared() ? 0 : p.begin(me) * p.bytes);
-      mine.pieces.push_back({p.name, p.role, p.type, p.counts[me], {first, first + p.counts[me] * p.bytes}});
-    }
-    require(from == state_.pieces.end(), "the count of pieces of a state", from - state_.pieces.begin(),
-            state_.pieces.size());
-    restore_state(optimizer, mine);
+    return part_of(std::size_t(world.rank()), layout, parts, here);
   }
 
   snapshot const& state() const { return state_; }
@@ -147,6 +135,29 @@ class whole_state {
   backend_type backend() const { return {}; }
 
  private:
+  snapshot part_of(std::size_t me, std::uint64_t layout, detail::parts_of_state const& parts,
+                   std::uint64_t here) const {
+    require(state_.layout == layout, "a state's layout", "the tensors of this object",
+            detail::text("others (hash ", state_.layout, ")"));
+    snapshot mine{state_.algorithm, here, {}};
+    auto from = state_.pieces.begin();
+    for (auto const& p : parts) {
+      if (!p.is_in_whole()) continue;
+      require(from != state_.pieces.end(), "a state", p.name, "its end");
+      snapshot::piece const& s = *from++;
+      if (s.name != p.name || s.role != p.role || s.type != p.type || s.count != p.total() ||
+          s.bytes.size() != std::size_t(s.count * p.bytes))
+        refuse("a piece of a state", detail::text(p.total(), " ", p.type, " of '", p.name, "'"),
+               detail::text(s.count, " ", s.type, " of '", s.name, "'"));
+      if (!p.here) continue;
+      auto const* first = s.bytes.data() + (p.is_shared() ? 0 : p.begin(me) * p.bytes);
+      mine.pieces.push_back({p.name, p.role, p.type, p.counts[me], {first, first + p.counts[me] * p.bytes}});
+    }
+    require(from == state_.pieces.end(), "the count of pieces of a state", from - state_.pieces.begin(),
+            state_.pieces.size());
+    return mine;
+  }
+
   template <class... T, class F>
   static void as(snapshot::piece& p, F const& f) {
     (..., (p.type == type_name<T>() ? f(view<T>(reinterpret_cast<T*>(p.bytes.data()), p.count)) : void()));
