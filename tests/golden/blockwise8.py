@@ -10,8 +10,8 @@ a strictly negative s gets at most 126, s = 0 gets 127. +inf -> 255, -inf -> 0, 
 Dequantise: book[code]*a rounded once to float. A fresh state has the value 0 everywhere.
 
 Trajectories: the float contract rules of momentum.py, adam.py, adamw.py, lion.py and others on dequantised states; x moves with
-the unrounded new m, v; then m is quantised with the signed book and v with the unsigned one, in blocks of 256 (the last
-one shorter).
+the unrounded new m, v; then m is quantised with the signed book, v and max_v with the unsigned one, in blocks of 256
+(the last one shorter).
 """
 import bisect
 from fractions import Fraction
@@ -247,7 +247,7 @@ def draw(seed, n, steps):
 
 def write_trajectory(name, config, rates, rule, seed, n=300):
     x, gradients = draw(seed, n, len(rates))
-    books = {state: UNSIGNED if state == "v" else SIGNED for state in rule.states}
+    books = {state: UNSIGNED if state in ("v", "max_v") else SIGNED for state in rule.states}
     out = Writer()
     out.line("case", name)
     out.config(config)
@@ -298,6 +298,9 @@ def main():
                      Lars32(0.9, 0.05, 1e-2, 1e-8), 608)
     write_trajectory("adamr", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 2.0, "l1": False,
                                "clamp": False}, constant, AdamR32(2.0, False, False), 609)
+    write_trajectory("adamr_amsgrad", {"lr": 0.01, "beta1": 0.9, "beta2": 0.9, "eps": 1e-8, "weight_decay": 2.0,
+                                       "l1": False, "clamp": False}, constant,
+                     AdamR32(2.0, False, False, 0.9, True), 612)
     write_trajectory("zero_one_adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
                                        "kappa": 4}, falling,
                      ZeroOneAdam32(0.9, 0.999, 1e-8, 0.1, Schedule(1000, 4)), 611)

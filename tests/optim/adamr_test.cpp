@@ -3,7 +3,6 @@
 
 #include <frugal/backend/emulated.hpp>
 #include <frugal/backend/serial.hpp>
-#include <frugal/optim/adam.hpp>
 
 #include "support/experiments.hpp"
 #include "support/optimizer_suite.hpp"
@@ -26,6 +25,16 @@ struct adamr {
   }
   static config usual() { return {.lr = 0.01, .weight_decay = 0.5}; }
 };
+struct amsgrad {
+  template <class B, class S, class P, class T>
+  using optimizer = frugal::adamr_amsgrad<B, S, P, T>;
+  using config = frugal::adamr_config;
+};
+// In 8 bits, or, of the same type, all tensors being small, in full.
+std::unique_ptr<driver<float>> make_amsgrad(machine const& m, frugal::layout const& l, std::vector<float> const& x0,
+                                            frugal::adamr_config const& c, bool in_8_bits) {
+  return make_with<amsgrad>(m, l, x0, c, frugal::blockwise8{.min_size = in_8_bits ? 1 : 1 << 30}, frugal::all{});
+}
 
 TEST(adamr, defaults) {
   const frugal::adamr_config c;
@@ -53,15 +62,19 @@ TEST(adamr, worked_number) {
 }
 
 TEST(adamr, without_decay_it_is_adam) {
-  const frugal::layout l(1000);
-  std::vector<float> x = start_of(l);
-  frugal::adam plain(serial_backend{}, l, {.lr = 0.01});
-  const auto d = make<adamr>(serial(), l, x, {.lr = 0.01, .weight_decay = 0});
-  for (int t = 1; t <= 5; ++t) {
-    plain.step(x, gradient_of(l, t));
-    d->step(gradient_of(l, t));
+  int checked = 0;
+  for (golden_case const& c : read_golden("adam.txt")) {
+    if (c.config("weight_decay") != 0) continue;
+    ++checked;
+    const auto d = make<adamr>(serial(), c.number<int>("n"), c.numbers<float>("x0"),
+                               {c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"), 0});
+    for (std::size_t t = 0; t < c.count("step"); ++t) {
+      d->lr() = c.number<double>("lr", t);
+      d->step(c.numbers<float>("g", t));
+      ASSERT_TRUE(same_bits(c.numbers<float>("x32", t), d->x())) << c.name << ", step " << t + 1;
+    }
   }
-  EXPECT_TRUE(same_bits(x, d->x()));
+  EXPECT_GE(checked, 2);
 }
 
 // Without gradients s is 1, and what is left is the pull.
@@ -155,23 +168,26 @@ TEST(adamr, a_wrong_anchor_is_refused) {
   EXPECT_TRUE(same_bits(x, y));
 }
 
-// Only what is owned counts.
+// Only what is owned counts: it moves as it would alone.
 TEST(adamr, s_is_of_what_is_owned) {
-  const frugal::layout l(5000);
   std::vector<std::uint8_t> on(5000);
-  std::vector<frugal::index_t> at;
-  for (std::size_t i = 0; i < 5000; i += 3) {
-    on[i] = 1;
-    at.push_back(frugal::index_t(i));
-  }
-  const auto run = [&](auto... support) {
-    frugal::adamr opt(serial_backend{}, l, {.lr = 0.01, .weight_decay = 10}, doubles, support...);
-    auto x = numbers<double>(5000, 99);
-    for (std::uint64_t t = 1; t <= 3; ++t) opt.step(x, numbers<double>(5000, t));
-    return x;
+  for (std::size_t i = 0; i < on.size(); i += 3) on[i] = 1;
+  const auto owned = [&](std::vector<double> const& v) {
+    std::vector<double> out;
+    for (std::size_t i = 0; i < on.size(); ++i)
+      if (on[i]) out.push_back(v[i]);
+    return out;
   };
-  const auto masked = run(frugal::mask{on}), listed = run(frugal::indices{at});
-  for (std::size_t i = 0; i < 5000; ++i) ASSERT_NEAR(masked[i], listed[i], 1e-14);
+  const frugal::adamr_config c{.lr = 0.01, .weight_decay = 10};
+  auto x = numbers<double>(5000, 99), alone = owned(x);
+  frugal::adamr masked(serial_backend{}, 5000, c, doubles, frugal::mask{on});
+  frugal::adamr all(serial_backend{}, frugal::index_t(alone.size()), c, doubles);
+  for (std::uint64_t t = 1; t <= 3; ++t) {
+    masked.step(x, numbers<double>(5000, t));
+    all.step(alone, owned(numbers<double>(5000, t)));
+  }
+  const auto moved = owned(x);
+  for (std::size_t i = 0; i < moved.size(); ++i) ASSERT_NEAR(moved[i], alone[i], 1e-14);
 }
 
 // The stronger the pull, the closer x stays to its anchor.
@@ -186,6 +202,129 @@ TEST(adamr, the_distance_falls_with_the_pull) {
     EXPECT_LT(distance, last) << decay;
     last = distance;
   }
+}
+
+// ---- AMSGrad
+// ---------------------------------------------------------------------------------------------------------
+TEST(adamr_amsgrad, worked_number) {
+  const auto d =
+      make_amsgrad(serial(), 1, {1}, {.lr = 0.1, .beta1 = 0, .beta2 = 0.5, .epsilon = 0, .weight_decay = 0}, false);
+  d->step({1});
+  EXPECT_NEAR(d->x()[0], 0.9, 1e-7);
+  d->step({0.5f});  // v = 3/8, its maximum 1/2, which is divided by 3/4
+  EXPECT_NEAR(d->x()[0], 0.8387627564, 1e-7);
+  EXPECT_EQ(piece<float>(d->save(), "v"), std::vector<float>{0.375f});
+  EXPECT_EQ(piece<float>(d->save(), "max_v"), std::vector<float>{0.5f});
+}
+
+TEST(adamr_amsgrad, trajectories_to_the_bit) {
+  for (golden_case const& c : read_golden("adamr_amsgrad.txt")) {
+    ASSERT_GE(c.count("step"), 20u);
+    for (machine const& m : machines()) {
+      SCOPED_TRACE(c.name + ", " + m.name);
+      const auto d = make_amsgrad(m, c.number<int>("n"), c.numbers<float>("x0"), adamr::from(c), false);
+      for (std::size_t t = 0; t < c.count("step"); ++t) {
+        d->lr() = c.number<double>("lr", t);
+        d->step(c.numbers<float>("g", t));
+        ASSERT_TRUE(same_bits(c.numbers<float>("x32", t), d->x())) << "step " << t + 1;
+        if (t > 0 && m.name == serial().name) {
+          EXPECT_EQ(d->allocated(), 0);
+        }
+        const auto saved = d->save();
+        for (std::string const s : {"m", "v", "max_v"})
+          ASSERT_TRUE(same_bits(c.numbers<float>(s + "32", t), piece<float>(saved, s))) << s << ", step " << t + 1;
+      }
+    }
+  }
+}
+
+TEST(adamr_amsgrad, trajectories_with_8_bit_states_to_the_bit) {
+  const golden_case c = read_golden("blockwise8_adamr_amsgrad.txt").at(0);
+  const auto n = c.number<std::size_t>("n");
+  ASSERT_GE(c.count("step"), 20u);
+  for (machine const& m : machines()) {
+    SCOPED_TRACE(m.name);
+    const auto d = make_amsgrad(m, n, c.numbers<float>("x0"), adamr::from(c), true);
+    for (std::size_t t = 0; t < c.count("step"); ++t) {
+      SCOPED_TRACE(t + 1);
+      d->step(c.numbers<float>("g", t));
+      ASSERT_TRUE(same_bits(c.numbers<float>("x", t), d->x()));
+      const auto saved = d->save();
+      for (std::string const s : {"m", "v", "max_v"}) {
+        auto codes = c.codes(s + "_codes", t);
+        codes.resize((n + 255) / 256 * 256, s == "m" ? 127 : 0);  // zeros fill the last block
+        ASSERT_TRUE(same_bits(codes, piece<std::uint8_t>(saved, s + ".codes"))) << s;
+        ASSERT_TRUE(same_bits(c.numbers<float>(s + "_absmax", t), piece<float>(saved, s + ".scales"))) << s;
+      }
+    }
+  }
+}
+
+// Every backend, from a state of the serial one.
+TEST(adamr_amsgrad, a_saved_state_continues_anywhere) {
+  for (bool in_8_bits : {false, true})
+    for (int n : {0, 1, 256, 257, 4097, 20011}) {
+      const auto whole = make_amsgrad(serial(), n, start_of(n), adamr::usual(), in_8_bits);
+      EXPECT_EQ(whole->state_bytes(), std::size_t(in_8_bits ? 3 * 260 + 4 * 256 : 0) * std::size_t((n + 255) / 256) +
+                                          std::size_t(in_8_bits ? 0 : 16 * n));
+      take_steps(*whole, n, 1, 2);
+      const outcome middle = outcome_of(*whole);
+      take_steps(*whole, n, 3, 4);
+      const outcome expected = outcome_of(*whole);
+      for (machine const& m : machines()) {
+        SCOPED_TRACE(m.name + ", " + std::to_string(n));
+        const auto d = make_amsgrad(m, n, start_of(n), adamr::usual(), in_8_bits);
+        take_steps(*d, n, 7, 7);  // is forgotten
+        d->set_x(middle.x);
+        d->restore(middle.state);
+        EXPECT_TRUE(same_bits(middle.state, d->save()));
+        take_steps(*d, n, 3, 4);
+        EXPECT_TRUE(same_bits(expected, outcome_of(*d)));
+      }
+    }
+}
+
+// While v rises it is its own maximum; without gradients it falls, and the maximum stays, in 8 bits too.
+TEST(adamr_amsgrad, the_maximum) {
+  const frugal::layout l(5000);
+  for (bool in_8_bits : {false, true}) {
+    const auto d = make_amsgrad(serial(), l, start_of(l), adamr::usual(), in_8_bits);
+    const auto plain = make_with<adamr>(serial(), l, start_of(l), adamr::usual(),
+                                        frugal::blockwise8{.min_size = in_8_bits ? 1 : 1 << 30}, frugal::all{});
+    for (int t = 1; t <= 4; ++t) {
+      auto g = gradient_of(l, 1);
+      for (float& x : g) x *= float(t);
+      d->step(g);
+      plain->step(g);
+    }
+    EXPECT_TRUE(same_bits(plain->x(), d->x()));
+    const auto top = d->save();
+    for (int t = 1; t <= 10; ++t) d->step(std::vector<float>(5000));
+    const auto now = d->save();
+    for (std::string const s : {"", ".codes", ".scales"}) {
+      if (in_8_bits == s.empty()) continue;
+      const auto bytes = [&](frugal::snapshot const& from, std::string const& name) {
+        for (auto const& p : from.pieces)
+          if (p.name == name + s) return p.bytes;
+        throw std::runtime_error("no " + name);
+      };
+      EXPECT_TRUE(bytes(top, "v") == bytes(top, "max_v"));
+      EXPECT_TRUE(bytes(top, "max_v") == bytes(now, "max_v"));
+      if (s != ".codes") {
+        EXPECT_FALSE(bytes(now, "v") == bytes(now, "max_v"));
+      }
+    }
+  }
+}
+
+TEST(adamr_amsgrad, takes_no_state_without_the_maximum) {
+  const auto d = make_amsgrad(serial(), 300, start_of(300), adamr::usual(), true);
+  const auto plain = make<adamr>(serial(), 300, start_of(300), adamr::usual(), stored::in_8_bits);
+  take_steps(*d, 300, 1, 1);
+  const outcome before = outcome_of(*d);
+  EXPECT_THROW(d->restore(plain->save()), frugal::invalid_argument);
+  EXPECT_THROW(plain->restore(before.state), frugal::invalid_argument);
+  EXPECT_TRUE(same_bits(before, outcome_of(*d)));
 }
 
 }  // namespace

@@ -172,6 +172,7 @@ class every_algorithm {
     train("whole", frugal::lamb(b_, model(), {.lr = 0.01}), 10);
     train("whole", frugal::lars(b_, model(), {.lr = 0.1}), 10);
     train("whole", frugal::adamr(b_, model(), {.lr = 0.01}), 10);
+    train("whole", frugal::adamr_amsgrad(b_, model(), {.lr = 0.01, .beta2 = 0.9}), 10);
     const frugal::layout small{{"w", {20, 12}}, {"t", {3, 4, 5}}};
     train("matrices", frugal::muon(b_, small, {.lr = 0.01}), 8);
     const auto plain = [](auto& o, data const& x, data const& g, int) { o.step(x.all(), g.constant()); };
