@@ -2,6 +2,10 @@
 #include <frugal/optim/zero_one_adam.hpp>
 
 #include <cmath>
+#include <frugal/compress/ef14.hpp>
+#include <frugal/compress/scaled_sign.hpp>
+
+#include "decentralized/ranks.hpp"
 
 #include "support/optimizer_suite.hpp"
 #include "support/refusal.hpp"
@@ -222,6 +226,55 @@ TEST(zero_one_adam, alone_it_is_adam_with_a_fixed_v) {
       ASSERT_NEAR(ranks.x[0].get()[i], x[i], 1e-9 * (1 + std::abs(x[i]))) << i << ", step " << t;
     }
   }
+}
+
+// What cannot be averaged exactly is sent by one bit a coordinate, gradients and meetings alike: ranks that want to go
+// to different places end near the mean of those, on the same bits. Without feedback the bits lead elsewhere.
+TEST(zero_one_adam, means_of_one_bit) {
+  constexpr index_t n = 300;
+  const auto place = [](int rank) {
+    dice d(std::uint64_t(rank) + 1);
+    std::vector<float> to(n);
+    for (float& x : to) x = float(d.normal());
+    return to;
+  };
+  const auto distance = [&](bool with_memory) {
+    const auto ends = on_ranks(3, [&](frugal::loopback_comm& world) {
+      frugal::zero_one_adam opt(
+          cpu, n, {.lr = 0.005, .freeze_step = 50, .variance_scaler = 4, .local_scaler = 20, .local_limit = 8});
+      const auto memory = [&] { return frugal::ef14(cpu, n, frugal::scaled_sign{}, world.rank()); };
+      auto gradients = memory(), differences = memory();
+      const auto average = [&](auto& feedback, std::vector<float>& v) {
+        if (!with_memory) feedback = memory();
+        feedback.compress(v, 1);
+        std::fill(v.begin(), v.end(), 0.f);
+        feedback.add_mean(world, v, 1);
+      };
+      const auto to = place(world.rank());
+      std::vector<float> x(n, 2.f), g(n);
+      for (int t = 1; t <= 400; ++t) {
+        for (std::size_t i = 0; i < n; ++i) g[i] = x[i] - to[i];
+        if (opt.gradient() == zero_one_gradient::mean)
+          world.all_reduce(cpu, frugal::view<float>(g), frugal::op::mean{});
+        else if (opt.gradient() == zero_one_gradient::compressed_mean) average(gradients, g);
+        opt.step(x, g);
+        if (!opt.meets()) continue;
+        opt.difference(x, g);
+        average(differences, g);
+        opt.meet(x, g);
+      }
+      return x;
+    });
+    EXPECT_TRUE(same_bits(ends[0], ends[1]) && same_bits(ends[0], ends[2]));
+    double far = 0, start = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double middle = (double(place(0)[i]) + place(1)[i] + place(2)[i]) / 3;
+      far += std::pow(ends[0][i] - middle, 2), start += std::pow(2 - middle, 2);
+    }
+    return std::sqrt(far / start);
+  };
+  EXPECT_LT(distance(true), 0.08);
+  EXPECT_GT(distance(false), 0.12);
 }
 
 TEST(zero_one_adam, continues_between_meetings) {
