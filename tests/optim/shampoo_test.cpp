@@ -198,10 +198,13 @@ TEST(shampoo, blocks_are_tensors_of_their_own) {
 
 TEST(shampoo, each_backend_gives_the_same_bits) {
   const layout l({{"w", {9, 5}, "slow"}, {"t", {3, 4, 2}}, {"b", {9}}}, {{.name = "slow", .lr = 0.5}});
-  same_on_every_backend([&](auto const& b) {
-    shampoo opt(b, l, {.lr = 0.01, .frequency = 2, .max_dim = 4});
-    return bits_of_training<float>(opt, 4);
-  });
+  same_on_every_backend([&](auto const& b) { return trained<float>(shampoo(b, l, few_steps<shampoo_config>(4)), 6); });
+}
+TEST(shampoo, a_device_gives_the_bits_of_serial) {  // which are these
+  const auto how = few_steps<shampoo_config>(32);
+  EXPECT_EQ(digest_of(trained<float>(shampoo(cpu, few_tensors(), how), 6)), shampoo_digest);
+  EXPECT_EQ(digest_of(trained<frugal::bf16>(shampoo(cpu, few_tensors(), how, in_16_bits{}, at_random), 4)),
+            shampoo_digest_in_16_bits);
 }
 
 TEST(shampoo, houses_options) {

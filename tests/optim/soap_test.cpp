@@ -216,17 +216,18 @@ TEST(soap, spread_bases_move_in_different_steps) {
 }
 
 TEST(soap, each_backend_gives_the_same_bits) {
-  const layout l{{"w", {9, 5}}, {"t", {3, 4, 2}}, {"b", {9}}};
-  same_on_every_backend([&](auto const& b) {
-    soap opt(b, l, {.lr = 0.01, .frequency = 2});
-    return bits_of_training<float>(opt, 6);
-  });
-  const layout slow({{"w", {9, 5}, "slow"}, {"b", {9}}}, {{.name = "slow", .lr = 0.5}});
-  same_on_every_backend([&](auto const& b) {
-    soap opt(b, slow, {.lr = 0.01, .frequency = 2, .normalise = true}, types<frugal::bf16, float>{},
-             frugal::stochastic{5});
-    return bits_of_training<frugal::bf16, float>(opt, 5);
-  });
+  const layout l({{"w", {9, 5}, "slow"}, {"t", {3, 4, 2}}, {"b", {9}}}, {{.name = "slow", .lr = 0.5}});
+  auto how = few_steps<soap_config>();
+  for (bool normalise : {false, true}) {
+    how.normalise = normalise;
+    same_on_every_backend([&](auto const& b) { return trained<float>(soap(b, l, how), 6); });
+  }
+}
+TEST(soap, a_device_gives_the_bits_of_serial) {  // which are these
+  const auto how = few_steps<soap_config>();
+  EXPECT_EQ(digest_of(trained<float>(soap(cpu, few_tensors(), how), 6)), soap_digest);
+  EXPECT_EQ(digest_of(trained<frugal::bf16>(soap(cpu, few_tensors(), how, in_16_bits{}, at_random), 4)),
+            soap_digest_in_16_bits);
 }
 
 TEST(soap, houses_options) {

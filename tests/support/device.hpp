@@ -1,52 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One algorithm on the GPU of this build's vendor, explicitly instantiated; its results must be those of the serial
-// backend, bit for bit. The same source is compiled for CUDA and for HIP.
+// backend, bit for bit.
 #pragma once
-#include <cstdio>
-#include <cstring>
-#include <string>
-#include <vector>
-
-#if defined(__HIP__)
-#include <frugal/backend/hip.hpp>
-namespace frugal_test {
-using device_backend = frugal::hip_backend;
-}
-#else
-#include <frugal/backend/cuda.hpp>
-namespace frugal_test {
-using device_backend = frugal::cuda_backend;
-}
-#endif
 #include <frugal/backend/serial.hpp>
 #include <frugal/core/element_optimizer.hpp>
 
+#include "device_check.hpp"
+#include "device_numbers.hpp"
+
 namespace frugal_test {
-
-struct device_check {
-  std::string name;
-  bool (*run)(device_backend const&);
-};
-inline std::vector<device_check>& device_checks() {
-  static std::vector<device_check> all;
-  return all;
-}
-inline int add_device_check(std::string name, bool (*run)(device_backend const&)) {
-  device_checks().push_back({std::move(name), run});
-  return 0;
-}
-
-template <class T>
-std::vector<T> device_numbers(frugal::index_t n, std::uint32_t seed) {
-  std::vector<T> v(std::size_t(n), T{});
-  for (T& x : v) {
-    seed = seed * 1664525u + 1013904223u;
-    const float f = (float(seed >> 8) / 8388608.f - 1.f) * float(1u << (seed >> 4 & 7)) / 128.f;
-    if constexpr (std::is_same_v<T, frugal::bf16>) x = frugal::to_bf16(f);
-    else x = T(f);
-  }
-  return v;
-}
 
 // Step, save, continue; restore, continue: the parameters' bytes after each.
 template <template <class...> class Optimizer, class Types, class Backend, class Storage>

@@ -11,6 +11,7 @@
 #include "bits.hpp"
 #include "driver.hpp"
 #include "golden.hpp"
+#include "kronecker_training.hpp"
 #include "refusal.hpp"
 
 namespace frugal_test {
@@ -81,30 +82,6 @@ void inject(frugal::snapshot& s, std::string const& name, std::vector<T> const& 
       return;
     }
   FAIL() << "no piece " << name;
-}
-
-// Steps, saved in the middle: parameters and state.
-template <class P, class G = P, class Optimizer>
-std::vector<std::uint8_t> bits_of_training(Optimizer& opt, int steps) {
-  auto const& b = opt.backend();
-  const frugal::index_t n = opt.layout().size();
-  frugal::buffer<P, std::decay_t<decltype(b)>> x(b, numbers<P>(n, 1));
-  frugal::buffer<G, std::decay_t<decltype(b)>> g(b, n);
-  using const_view = frugal::view<G const, typename std::decay_t<decltype(b)>::space>;
-  for (int t = 1; t <= steps; ++t) {
-    frugal::to_backend(b, g.view(), numbers<G>(n, std::uint64_t(t + 1)));
-    opt.step(x.view(), const_view(g.view()));
-    if (t == steps / 2) frugal::restore_state(opt, frugal::save_state(opt));
-  }
-  std::vector<std::uint8_t> all;
-  const auto add = [&](void const* p, std::size_t bytes) {
-    auto const* c = static_cast<std::uint8_t const*>(p);
-    all.insert(all.end(), c, c + bytes);
-  };
-  const auto now = frugal::to_host(b, x.view());
-  add(now.data(), now.size() * sizeof(P));
-  for (auto const& p : frugal::save_state(opt).pieces) add(p.bytes.data(), p.bytes.size());
-  return all;
 }
 
 // make(layout, policies...) on the serial backend.
