@@ -12,7 +12,8 @@ inline namespace v0 {
 // For kernels a direction has: part<G>, the coordinates that a team draws at a time when it draws G directions; bytes
 // of scratch for `count` coordinates; draw(), which fills them, `first` and `count` being multiples of 128; term(), c z
 // at the slots of a chunk, `shift` coordinates into what was drawn. Where it is one bit a coordinate, piles<Team, T>
-// says whether eight directions at once are worth another way.
+// says whether eight directions at once are worth another way. A direction that is another times a factor, of which
+// `factor` is the type, says which: entries.
 
 /// Signs. The smallest variance that independent entries can have: E|G|^2 = d |g|^2 for one direction.
 struct rademacher {
@@ -73,6 +74,7 @@ struct gaussian {
 /// is made twice, the first time for its length, which waits for the backend.
 struct spherical : gaussian {
   static constexpr char const* name = "spherical";
+  using entries = gaussian;
   template <class Backend>
   using factor = sphere<Backend>;
 };

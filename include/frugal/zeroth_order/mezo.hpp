@@ -69,77 +69,67 @@ template <class... P>
 using restoration_of = typename first_of<
     is_restoration,
     std::conditional_t<is_narrow<typename types_of<P...>::param>, restored_from_copy, restored_in_place>, P...>::type;
-}  // namespace detail
 
-template <team_backend Backend, class Direction, class Support, class Types, class Restoration>
-class mezo {
+/// A loss of any type, which is called with the number of the direction.
+struct any_loss {
+  void* loss;
+  double (*call)(void*, int);
+  /// Good as long as *loss is.
+  template <class F>
+  static any_loss of(F*& loss) {
+    static_assert(std::is_invocable_r_v<double, F&> || std::is_invocable_r_v<double, F&, int>,
+                  "frugal: the loss takes nothing, or the number of the direction, and returns a number");
+    return {&loss, [](void* f, [[maybe_unused]] int direction) -> double {
+              F& now = **static_cast<F**>(f);
+              if constexpr (std::is_invocable_v<F&, int>) return double(std::invoke(now, direction));
+              else return double(std::invoke(now));
+            }};
+  }
+};
+
+/// mezo, but its kernels, and what only the compiler has to know.
+template <team_backend Backend, class Types>
+class mezo_of_any_direction {
+ protected:
   using P = typename Types::param;
   using T = typename Types::compute;
-  static constexpr std::int64_t most_steps = std::int64_t(1) << 32;
-  static constexpr bool copies = std::is_same_v<Restoration, restored_from_copy>;
-
- public:
-  using space = typename Backend::space;
-  using config_type = mezo_config;
-  using direction_type = Direction;
-  using parameters = model_view<P, space>;
-  static constexpr bool is_exact = copies;  ///< whether x comes back exactly
-
-  /// @param extent a count of elements, or a layout of tensors
-  /// @param policies a direction (gaussian, as in the paper; rademacher is faster and errs less), types<>, a range,
-  /// restored_in_place or restored_from_copy, in any order
-  template <class... Policies>
-  mezo(Backend b, frugal::layout extent, mezo_config c = {}, Policies const&... policies)
-      : config_((validate(c), c)),
-        directions_(b, std::move(extent), detail::policy_or_default<Support>(policies...)),
+  mezo_of_any_direction(Backend b, frugal::layout extent, mezo_config const& c,
+                        direction_kind<Backend, Types> const& direction, range const& support, bool copies)
+      : config_(c),
+        name_(direction.name),
+        copies_(copies),
+        directions_(b, std::move(extent), direction, support),
         steps_(b),
         has_momentum_(c.momentum > 0),
         m_(b, has_momentum_ ? directions_.slots() : 0),
         copy_(b, copies ? layout().size() : 0) {
-    static_assert(((std::is_same_v<Policies, Direction> || std::is_same_v<Policies, Support> ||
-                    std::is_same_v<Policies, Types> || std::is_same_v<Policies, Restoration>)&&...),
-                  "frugal: a policy of mezo is a direction (gaussian, rademacher, spherical), types<>, a range, or "
-                  "restored_in_place or restored_from_copy, at most one of each, and that of the object's type");
     m_.fill(0);
   }
+
+ public:
+  using space = typename Backend::space;
+  using config_type = mezo_config;
+  using parameters = model_view<P, space>;
 
   /// One step: 2 n calls of `loss`, which evaluates the model in x as it then is and returns f (a double, or what
   /// converts to one; it may take the number of the direction, to choose a batch for each). What it does at random must
   /// be the same at both calls for a direction.
   template <class F>
   mezo_report step(parameters x, F&& loss) {
-    check_settings();
-    scalars_.clear();
-    keep(x);
-    double first = 0, other;
-    for (int i = 0; i < config_.directions; ++i) scalars_.push_back(measure(x, i, loss, i == 0 ? first : other));
-    settle(last_, scalars_);
-    const bool skipped = last_.scalars.empty();
-    if (skipped) put_back(x);
-    run(last_, copies ? parameters(copy_.view()) : x, x);
-    return {first, scalars_[0], skipped};
+    auto* f = std::addressof(loss);
+    return step_by(x, any_loss::of(f));
   }
   /// What the last of these steps did, for a log.
   mezo_update const& last() const { return last_; }
 
   // ---- the same in parts, for whoever evaluates, or exchanges scalars, in their own way ----
   /// x += sign epsilon z_i, of the step to come; sign may be any small integer: +1, -2, +1 are the moves of the paper.
-  void shift(parameters x, int direction, int sign) { shift_to(x, x, direction, sign); }
-  /// out = x + sign epsilon z_i, for a model that works on other numbers than those that are trained: x never changes,
-  /// and may be float where the model's are bf16.
-  template <class Out>
-  void shift(parameters x, int direction, int sign, view<Out, space> out) {
-    shift_to(x, model_view<Out, space>(out), direction, sign);
-  }
+  void shift(parameters x, int direction, int sign) { directions_.shift(stream(), x, x, probe_term(direction, sign)); }
   /// p_i, by two calls of `loss`; x comes back. Not finite if a loss was not.
   template <class F>
   double probe(parameters x, int direction, F&& loss) {
-    check_settings();
-    double first;
-    keep(x);
-    const double p = measure(x, direction, loss, first);
-    put_back(x);
-    return p;
+    auto* f = std::addressof(loss);
+    return probe_by(x, direction, any_loss::of(f));
   }
   /// What the step to come does, with these scalars of directions 0, 1, ...; if one is not finite, nothing.
   mezo_update update(std::vector<double> const& scalars) const {
@@ -187,7 +177,7 @@ class mezo {
     if (has_momentum_) visit("m", role::moment, m_.view());
   }
   std::size_t state_bytes() const { return m_.bytes(); }
-  std::string algorithm() const { return std::string("mezo/") + Direction::name; }
+  std::string algorithm() const { return std::string("mezo/") + name_; }
   /// Of the layout, the support, the seed and the format of random numbers.
   std::uint64_t state_layout() const {
     return fnv1a().add(directions_.hash()).add(config_.seed).add(normal_format_version).value();
@@ -195,58 +185,68 @@ class mezo {
   frugal::layout const& layout() const { return directions_.layout(); }
   Backend const& backend() const { return directions_.backend(); }
 
- private:
+ protected:
   random_stream stream() const { return {config_.seed}; }
+  random_term probe_term(int direction, int sign) const {
+    require(direction >= 0, "a direction", ">= 0", direction);
+    return {id(direction), (exact(double(sign)) * exact(config_.epsilon)).v[0]};
+  }
+  random_directions<Backend, Types>& directions() { return directions_; }
+
+ private:
+  static constexpr std::int64_t most_steps = std::int64_t(1) << 32;
   std::int64_t next() const {
     const std::int64_t t = steps() + 1;
     require(t < most_steps, "the steps of mezo", "below 2^32", t);
     return t;
   }
-  void keep(parameters x) {
-    copy(x, [](P* here, P* there) { return std::pair(there, here); });
-  }
-  void put_back(parameters x) {
-    copy(x, [](P* here, P* there) { return std::pair(here, there); });
-  }
-  template <class ToFrom>
-  void copy(parameters x, ToFrom const& to_from) {
-    if constexpr (copies)
+  void copy(parameters x, bool back) {
+    if (copies_)
       x.for_each(layout(), "parameters", [&](std::size_t i, P* p) {
         tensor const& t = layout().tensors()[i];
-        const auto [to, from] = to_from(p, copy_.data() + t.offset);
-        if (t.size > 0) backend().copy(to, from, std::size_t(t.size) * sizeof(P));
+        P* const kept = copy_.data() + t.offset;
+        if (t.size > 0) backend().copy(back ? p : kept, back ? kept : p, std::size_t(t.size) * sizeof(P));
       });
   }
-  template <class Out>
-  void shift_to(parameters x, model_view<Out, space> to, int direction, int sign) {
-    require(direction >= 0, "a direction", ">= 0", direction);
-    terms_.assign(1, {id(direction), (exact(double(sign)) * exact(config_.epsilon)).v[0]});
-    directions_.shift(stream(), x, to, terms_);
+  parameters before(parameters x) const { return copies_ ? parameters(copy_.view()) : x; }
+  mezo_report step_by(parameters x, any_loss const& loss) {
+    check_settings();
+    scalars_.clear();
+    copy(x, false);
+    double first = 0, other;
+    for (int i = 0; i < config_.directions; ++i) scalars_.push_back(measure(x, i, loss, i == 0 ? first : other));
+    settle(last_, scalars_);
+    const bool skipped = last_.scalars.empty();
+    if (skipped) copy(x, true);
+    run(last_, before(x), x);
+    return {first, scalars_[0], skipped};
   }
-  template <class F>
-  double measure(parameters x, int i, F& loss, double& plus) {
-    static_assert(std::is_invocable_r_v<double, F&> || std::is_invocable_r_v<double, F&, int>,
-                  "frugal: the loss takes nothing, or the number of the direction, and returns a number");
-    const auto f = [&]() -> double {
-      if constexpr (std::is_invocable_v<F&, int>) return double(std::invoke(loss, i));
-      else return double(std::invoke(loss));
-    };
-    const parameters from = copies ? parameters(copy_.view()) : x;
+  double probe_by(parameters x, int direction, any_loss const& loss) {
+    check_settings();
+    double first;
+    copy(x, false);
+    const double p = measure(x, direction, loss, first);
+    copy(x, true);
+    return p;
+  }
+  double measure(parameters x, int i, any_loss const& loss, double& plus) {
+    const parameters from = before(x);
+    const auto move = [&](int sign) { directions_.shift(stream(), from, x, probe_term(i, sign)); };
     double minus;
     int at = 0;
     FRUGAL_TRY {
-      shift_to(from, x, i, at = 1);
-      plus = f();
-      shift_to(from, x, i, copies ? -1 : -2);
+      move(at = 1);
+      plus = loss.call(loss.loss, i);
+      move(copies_ ? -1 : -2);
       at = -1;
-      minus = f();
+      minus = loss.call(loss.loss, i);
     }
     FRUGAL_CATCH_ALL {  // of the loss
-      if constexpr (copies) put_back(x);
+      if (copies_) copy(x, true);
       else shift(x, i, -at);
       FRUGAL_RETHROW;
     }
-    if constexpr (!copies) shift(x, i, 1);
+    if (!copies_) shift(x, i, 1);
     return (plus - minus) / (2 * config_.epsilon);
   }
   void settle(mezo_update& u, std::vector<double> const& scalars) const {
@@ -273,7 +273,9 @@ class mezo {
   }
 
   mezo_config config_;
-  detail::random_directions<Backend, Direction, Support, Types> directions_;
+  char const* name_;
+  bool copies_;
+  random_directions<Backend, Types> directions_;
   counter<Backend> steps_;
   bool has_momentum_;
   buffer<T, Backend> m_;
@@ -281,6 +283,48 @@ class mezo {
   mezo_update last_;
   std::vector<double> scalars_;
   std::vector<random_term> terms_;
+};
+}  // namespace detail
+
+template <team_backend Backend, class Direction, class Support, class Types, class Restoration>
+class mezo : public detail::mezo_of_any_direction<Backend, Types> {
+  using base = detail::mezo_of_any_direction<Backend, Types>;
+  static constexpr bool copies = std::is_same_v<Restoration, restored_from_copy>;
+  static_assert(std::is_same_v<Support, all> || std::is_same_v<Support, range>,
+                "frugal: directions are for all coordinates, or for a range of them");
+
+ public:
+  using direction_type = Direction;
+  using typename base::parameters, typename base::space;
+  static constexpr bool is_exact = copies;  ///< whether x comes back exactly
+
+  /// @param extent a count of elements, or a layout of tensors
+  /// @param policies a direction (gaussian, as in the paper; rademacher is faster and errs less), types<>, a range,
+  /// restored_in_place or restored_from_copy, in any order
+  template <class... Policies>
+  mezo(Backend b, frugal::layout extent, mezo_config c = {}, Policies const&... policies)
+      : base(std::move(b), extent, (validate(c), c), detail::direction_kind<Backend, Types>::template of<Direction>(),
+             moving(detail::policy_or_default<Support>(policies...), extent), copies) {
+    static_assert(((std::is_same_v<Policies, Direction> || std::is_same_v<Policies, Support> ||
+                    std::is_same_v<Policies, Types> || std::is_same_v<Policies, Restoration>)&&...),
+                  "frugal: a policy of mezo is a direction (gaussian, rademacher, spherical), types<>, a range, or "
+                  "restored_in_place or restored_from_copy, at most one of each, and that of the object's type");
+  }
+
+  using base::shift;
+  /// out = x + sign epsilon z_i, for a model that works on other numbers than those that are trained: x never changes,
+  /// and may be float where the model's are bf16.
+  template <class Out>
+  void shift(parameters x, int direction, int sign, view<Out, space> out) {
+    this->directions().template shift_to<Direction>(this->stream(), x, model_view<Out, space>(out),
+                                                    this->probe_term(direction, sign));
+  }
+
+ private:
+  static range moving(Support const& support, [[maybe_unused]] frugal::layout const& extent) {
+    if constexpr (std::is_same_v<Support, range>) return support;
+    else return {0, extent.size()};
+  }
 };
 template <class B, class... P>
 mezo(B, layout, mezo_config, P...) -> mezo<B, typename detail::first_of<detail::is_direction, gaussian, P...>::type,

@@ -11,81 +11,59 @@ inline namespace v0 {
 
 namespace detail {
 
-// What becomes of u at a slot. A tensor's numbers begin where a table says.
-/// to = u
-template <class To>
-struct written {
-  void* const* to;
-  struct bound {
-    To* to;
-    FRUGAL_FN bool aligned(int width) const { return multiple_of(to, width); }
-    FRUGAL_FN To const* contiguous() const { return to; }
-    FRUGAL_GENERIC template <class Chunk, class V>
-    FRUGAL_FN void operator()(Chunk c, V u) const {
-      c.store(to, u);
-    }
-  };
-  FRUGAL_FN bound bind(segment const& s, index_t at) const { return {static_cast<To*>(to[s.tensor]) + s.inner + at}; }
-};
-/// to = from + u
-template <class From, class To>
-struct shifted {
-  void* const* from;
-  void* const* to;
-  struct bound {
-    From const* from;
-    To* to;
-    FRUGAL_FN bool aligned(int width) const { return multiple_of(from, width) && multiple_of(to, width); }
-    FRUGAL_FN From const* contiguous() const { return from; }
-    FRUGAL_GENERIC template <class Chunk, class V>
-    FRUGAL_FN void operator()(Chunk c, V u) const {
-      c.store(to, c.load(from) + u);
-    }
-  };
-  FRUGAL_FN bound bind(segment const& s, index_t at) const {
-    return {static_cast<From const*>(from[s.tensor]) + s.inner + at, static_cast<To*>(to[s.tensor]) + s.inner + at};
-  }
-};
 /// What a step multiplies with, of one group.
 struct step_factors {
   double decay, rate, beta;
 };
-/// to = (from - decay from) + u, or with Momentum: m = beta m + u, to = (from - decay from) - rate m
-template <class T, class P, bool Momentum>
-struct stepped {
+enum class random_use : unsigned char { write, shift, step };
+/// What becomes of u at a slot: to = u; to = from + u; to = (from - decay from) + u, or with m: m = beta m + u, to =
+/// (from - decay from) - rate m. One kernel does all of it, because making u is most of the work. A tensor's numbers
+/// begin where a table says.
+template <class T, class From, class To>
+struct random_sink {
+  random_use use;
   void* const* from;
   void* const* to;
-  T* m;
-  step_factors const* factors;  // of each group
+  T* m = nullptr;                         // where there is momentum
+  step_factors const* factors = nullptr;  // of each group, for a step
   struct bound {
-    P const* from;
-    P* to;
+    From const* from;
+    To* to;
     T* m;
     T decay, rate, beta;
+    random_use use;
     FRUGAL_FN bool aligned(int width) const {
-      return multiple_of(from, width) && multiple_of(to, width) && (!Momentum || multiple_of(m, width));
+      return multiple_of(from, width) && multiple_of(to, width) && multiple_of(m, width);
     }
-    FRUGAL_FN P const* contiguous() const { return from; }
+    FRUGAL_FN From const* contiguous() const { return from; }
     FRUGAL_GENERIC template <class Chunk, class V>
     FRUGAL_FN void operator()(Chunk c, V u) const {
-      const V x = c.load(from), kept = x - V(decay) * x;
-      if constexpr (Momentum) {
+      if (m) {
         const V now = V(beta) * c.load(m) + u;
         c.store(m, now);
-        c.store(to, kept - V(rate) * now);
-      } else {
-        c.store(to, kept + u);
+        u = V(-rate) * now;
       }
+      if (use != random_use::write) {
+        V x = c.load(from);
+        if (use == random_use::step) x = x - V(decay) * x;
+        u = x + u;
+      }
+      c.store(to, u);
     }
   };
   FRUGAL_FN bound bind(segment const& s, index_t at) const {
-    const step_factors f = factors[s.group];
-    return {static_cast<P const*>(from[s.tensor]) + s.inner + at,
-            static_cast<P*>(to[s.tensor]) + s.inner + at,
-            Momentum ? m + s.slot + at : nullptr,
-            T(f.decay),
-            T(f.rate),
-            T(f.beta)};
+    bound b{static_cast<From const*>(from[s.tensor]) + s.inner + at,
+            static_cast<To*>(to[s.tensor]) + s.inner + at,
+            m ? m + s.slot + at : nullptr,
+            0,
+            0,
+            0,
+            use};
+    if (use == random_use::step) {
+      const step_factors f = factors[s.group];
+      b.decay = T(f.decay), b.rate = T(f.rate), b.beta = T(f.beta);
+    }
+    return b;
   }
 };
 
@@ -138,6 +116,18 @@ struct piled_walk {
   }
 };
 
+/// A sum of directions over a model, as kernels get it.
+template <class Sink>
+struct random_sum {
+  segment_list tiles;
+  random_stream stream;
+  std::uint64_t const* addresses;  // of each tensor
+  std::uint64_t const* ids;        // of the terms
+  double const* coefficients;      // of the terms, for each group
+  int terms;
+  Sink sink;
+};
+
 /// A team draws a part's coordinates of up to G directions at a time, and goes through the part once for them.
 template <class Direction, class T, int G, class Sink>
 struct random_axpy {
@@ -152,26 +142,22 @@ struct random_axpy {
   }
   static constexpr unsigned team_threads = 256;
   static constexpr int scratch_bytes = int(G * drawn) + (G > 1 ? int(part) * int(sizeof(T)) : 0);
-  segment_list tiles;
-  random_stream stream;
-  std::uint64_t const* addresses;  // of each tensor
-  std::uint64_t const* ids;        // of the terms
-  double const* coefficients;      // of the terms, for each group
-  int terms;
-  Sink sink;
+  random_sum<Sink> of;
 
-  index_t teams() const { return tiles.tiles * (tile_size / part); }
+  index_t teams() const { return of.tiles.tiles * (tile_size / part); }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
     const index_t at = team.rank() * part;
-    const segment seg = tiles.at(at / tile_size);
+    const segment seg = of.tiles.at(at / tile_size);
     const index_t from = at - seg.first_tile * tile_size;
     if (from >= seg.size) return;
     const index_t size = seg.size - from < part ? seg.size - from : part;
-    const std::uint64_t address = addresses[seg.tensor] + std::uint64_t(seg.inner + from), start = address / 128 * 128;
+    const std::uint64_t address = of.addresses[seg.tensor] + std::uint64_t(seg.inner + from),
+                        start = address / 128 * 128;
     const index_t shift = index_t(address - start), count = (shift + size + 127) / 128 * 128;
-    const typename Sink::bound bound = sink.bind(seg, from);
+    const typename Sink::bound bound = of.sink.bind(seg, from);
     unsigned char* z = team.template scratch<unsigned char>();
+    const int terms = of.terms;
     for (int k = 0; k < terms; k += G) {
       const int now = terms - k < G ? terms - k : G;
       for (int i = 0; i < now; ++i) {
@@ -179,12 +165,12 @@ struct random_axpy {
         if (k == 0 && (G > 1 || Direction::bytes(128) > 128))
           for (index_t j = i * size / now; j < (i + 1) * size / now; j += 64 / index_t(sizeof(T)))
             team.prefetch(bound.contiguous() + j);
-        Direction::draw(team, stream, ids[k + i], start, count, z + i * drawn);
+        Direction::draw(team, of.stream, of.ids[k + i], start, count, z + i * drawn);
       }
       team.sync();
       using walk = random_walk<Direction, T, G, typename Sink::bound>;
       walk w{bound, {}, z, reinterpret_cast<T*>(z + G * drawn), shift, drawn, now, k == 0, k + G >= terms};
-      double const* const c = coefficients + seg.group * terms + k;
+      double const* const c = of.coefficients + seg.group * terms + k;
       FRUGAL_UNROLL for (int i = 0; i < G; ++i) if (i < now) w.coefficient[i] = T(c[i]);
       if constexpr (piles<Team>()) {
         if (now == G) {
@@ -202,6 +188,17 @@ struct random_axpy {
     }
   }
 };
+
+/// By the kernel for one term, or the one for many.
+template <class Direction, class T, class Sink, class Backend>
+void add_one(Backend const& b, random_sum<Sink> const& sum) {
+  if (sum.terms > 0) b.for_teams(random_axpy<Direction, T, 1, Sink>{sum});
+}
+template <class Direction, class T, class Sink, class Backend>
+void add_up(Backend const& b, random_sum<Sink> const& sum) {
+  if (sum.terms > 1) b.for_teams(random_axpy<Direction, T, 8, Sink>{sum});
+  else add_one<Direction, T>(b, sum);
+}
 
 }  // namespace detail
 }  // namespace v0
