@@ -90,9 +90,13 @@ TEST(kfac, moments_and_inverses) {
 TEST(kfac, every_backend_gives_the_same_bits) {
   for (auto d : {kfac_damping::each_factor, kfac_damping::by_traces})
     same_on_every_backend([&](auto const& b) {
-      kfac pre(b, many_layers, {.refresh_every = 2, .damped = d, .rescale = d == kfac_damping::by_traces});
-      return run_of_many(pre);
+      return directions(
+          kfac(b, many_layers, {.refresh_every = 2, .damped = d, .rescale = d == kfac_damping::by_traces}));
     });
+}
+TEST(kfac, a_device_gives_the_bits_of_serial) {  // which are these
+  EXPECT_EQ(digest_of(directions(kfac(cpu, device_layers, {.refresh_every = 2, .damped = kfac_damping::by_traces}))),
+            kfac_digest);
 }
 
 TEST(kfac, keeps_the_inverse_where_there_is_none) {

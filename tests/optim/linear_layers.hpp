@@ -4,6 +4,7 @@
 #include <frugal/core/layout.hpp>
 
 #include "linalg/linalg_bits.hpp"
+#include "optim/layers_on_device.hpp"
 #include "support/backends.hpp"
 #include "support/driver.hpp"
 #include "support/golden.hpp"
@@ -81,36 +82,8 @@ void follows_golden(Pre& pre, golden_case const& c, double tolerance) {
 }
 inline std::vector<double> widened(std::vector<float> const& v) { return {v.begin(), v.end()}; }
 
-// Layers of all kinds of sizes, five steps with the state saved and restored on the way: the directions, and the state.
+// Layers of all kinds of sizes, for directions().
 inline const frugal::layout many_layers{{"a.weight", {1, 1}}, {"b.weight", {33, 65}},   {"b.bias", {33}},
                                         {"c", {300}},         {"d.weight", {70, 5, 2}}, {"d.bias", {70}}};
-template <class Pre>
-std::vector<float> run_of_many(Pre& pre) {
-  auto const& b = pre.backend();
-  std::vector<float> all;
-  const auto steps = [&](int first, int last) {
-    for (int t = first; t < last; ++t) {
-      const auto s = std::uint32_t(1000 * t);
-      pre.observe(0, rows_of<float>(b, 5, 1, s + 1, 1, 0.5)(), rows_of<float>(b, 5, 1, s + 2)());
-      pre.observe(1, rows_of<float>(b, 17, 65, s + 3)(), rows_of<float>(b, 17, 33, s + 4)());
-      pre.observe(2, rows_of<float>(b, 3, 10, s + 5)(), rows_of<float>(b, 3, 70, s + 6)());
-      const there<float, typename Pre::backend_type> g(b, even_numbers<float>(many_layers.size(), s));
-      pre.precondition(g.all());
-      append(all, g.get());
-    }
-  };
-  steps(0, 3);
-  const frugal::snapshot saved = frugal::save_state(pre);
-  steps(3, 5);
-  const std::vector<float> once(all.end() - 2 * many_layers.size(), all.end());
-  frugal::restore_state(pre, saved);
-  steps(3, 5);
-  EXPECT_TRUE(same_bits(once, std::vector<float>(all.end() - 2 * many_layers.size(), all.end())));
-  for (index_t l = 0; l < pre.layers(); ++l) {
-    append(all, numbers_of<float>(b, pre.input_factor(l)));
-    append(all, numbers_of<float>(b, pre.output_factor(l)));
-  }
-  return all;
-}
 
 }  // namespace frugal_test

@@ -2,16 +2,15 @@
 #include <frugal/optim/mkor.hpp>
 
 #include "optim/layers_on_device.hpp"
+#include "support/device_check.hpp"
 
-template class frugal::mkor<frugal_test::device_backend, frugal::half_state>;
+using namespace frugal_test;
+template class frugal::mkor<device_backend, frugal::half_state>;
 namespace {
-bool on_device(frugal_test::device_backend const& b) {
-  frugal::mkor here(frugal::serial_backend{}, frugal_test::device_layers, {.refresh_every = 2}, frugal::half_state{});
-  frugal::mkor there(b, frugal_test::device_layers, {.refresh_every = 2}, frugal::half_state{});
-  frugal::mkor full(frugal::serial_backend{}, frugal_test::device_layers, {.refresh_every = 2});
-  frugal::mkor full_there(b, frugal_test::device_layers, {.refresh_every = 2});
-  return frugal_test::directions(here) == frugal_test::directions(there) &&
-         frugal_test::directions(full) == frugal_test::directions(full_there);
+bool on_device(device_backend const& b) {
+  const frugal::mkor_config how{.refresh_every = 2};
+  return digest_of(directions(frugal::mkor(b, device_layers, how))) == mkor_digest &&
+         digest_of(directions(frugal::mkor(b, device_layers, how, frugal::half_state{}))) == mkor_digest_of_half;
 }
-[[maybe_unused]] const int added = frugal_test::add_device_check("mkor", &on_device);
+[[maybe_unused]] const int added = add_device_check("mkor", &on_device);
 }  // namespace

@@ -276,13 +276,15 @@ TEST(mkor, a_convolution_of_one_position_is_a_linear_layer) {
 TEST(mkor, every_backend_gives_the_same_bits) {
   for (auto u : {mkor_update::sherman_morrison, mkor_update::released})
     same_on_every_backend([&](auto const& b) {
-      mkor pre(b, many_layers, {.refresh_every = 2, .update = u, .threshold = 1.2});
-      return run_of_many(pre);
+      return directions(mkor(b, many_layers, {.refresh_every = 2, .update = u, .threshold = 1.2}));
     });
-  same_on_every_backend([&](auto const& b) {
-    mkor pre(b, many_layers, {.refresh_every = 1}, half_state{});
-    return run_of_many(pre);
-  });
+  same_on_every_backend(
+      [&](auto const& b) { return directions(mkor(b, many_layers, {.refresh_every = 1}, half_state{})); });
+}
+TEST(mkor, a_device_gives_the_bits_of_serial) {  // which are these
+  const mkor_config how{.refresh_every = 2};
+  EXPECT_EQ(digest_of(directions(mkor(cpu, device_layers, how))), mkor_digest);
+  EXPECT_EQ(digest_of(directions(mkor(cpu, device_layers, how, half_state{}))), mkor_digest_of_half);
 }
 
 TEST(mkor, narrow_factors) {

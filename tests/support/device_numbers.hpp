@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers for checks that run on a device: the same everywhere.
+// Numbers for checks that run on a device, and digests of what comes out: the same everywhere.
 #pragma once
+#include <frugal/core/hash.hpp>
 #include <frugal/core/value.hpp>
 #include <vector>
 
@@ -16,6 +17,10 @@ std::vector<T> device_numbers(frugal::index_t n, std::uint32_t seed) {
     else x = T(f);
   }
   return v;
+}
+template <class T>
+std::uint64_t digest_of(std::vector<T> const& v) {
+  return frugal::word_hash(v.data(), v.size() * sizeof(T));
 }
 
 }  // namespace frugal_test

@@ -3,7 +3,6 @@
 // other, and serial with the digests here; a device is compared with the digests, in a program without the serial
 // backend.
 #pragma once
-#include <frugal/core/hash.hpp>
 #include <frugal/core/policy.hpp>
 #include <frugal/core/state.hpp>
 
@@ -47,9 +46,6 @@ std::vector<unsigned char> trained(Optimizer opt, int steps) {
   const frugal::snapshot s = frugal::save_state(opt);
   for (auto const& p : s.pieces) add(p.bytes.data(), p.bytes.size());
   return all;
-}
-inline std::uint64_t digest_of(std::vector<unsigned char> const& bytes) {
-  return frugal::word_hash(bytes.data(), bytes.size());
 }
 
 }  // namespace frugal_test
