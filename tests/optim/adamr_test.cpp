@@ -4,6 +4,7 @@
 #include <frugal/backend/emulated.hpp>
 #include <frugal/backend/serial.hpp>
 
+#include "adamr_on_device.hpp"
 #include "support/experiments.hpp"
 #include "support/optimizer_suite.hpp"
 
@@ -104,6 +105,11 @@ TEST(adamr, shifts_and_cuts) {
     ASSERT_NEAR(plain[i] + 4, moved[i], 1e-13);
     ASSERT_NEAR(plain[i], pieces[i], 1e-14);
   }
+}
+
+TEST(adamr, a_device_gives_the_bits_of_serial) {  // which are these
+  EXPECT_EQ(trained_adamr(serial_backend{}), adamr_digest);
+  EXPECT_EQ(trained_amsgrad(serial_backend{}), amsgrad_digest);
 }
 
 // The anchor is where the parameters were at the first step, or what was given; it is a part of the state.
