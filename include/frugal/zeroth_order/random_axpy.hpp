@@ -38,15 +38,16 @@ struct random_sink {
     FRUGAL_FN From const* contiguous() const { return from; }
     FRUGAL_GENERIC template <class Chunk, class V>
     FRUGAL_FN void operator()(Chunk c, V u) const {
-      if (m) {
-        const V now = V(beta) * c.load(m) + u;
-        c.store(m, now);
-        u = V(-rate) * now;
-      }
-      if (use != random_use::write) {
-        V x = c.load(from);
-        if (use == random_use::step) x = x - V(decay) * x;
-        u = x + u;
+      if (use == random_use::shift) {  // the most frequent: asked for first
+        u = c.load(from) + u;
+      } else if (use == random_use::step) {
+        if (m) {
+          const V now = V(beta) * c.load(m) + u;
+          c.store(m, now);
+          u = V(-rate) * now;
+        }
+        const V x = c.load(from);
+        u = (x - V(decay) * x) + u;
       }
       c.store(to, u);
     }
