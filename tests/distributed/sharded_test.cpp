@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <frugal/backend/emulated.hpp>
+#include <frugal/backend/serial.hpp>
 #include <frugal/comm/loopback.hpp>
+#include <frugal/optim/adamr.hpp>
 #include <frugal/optim/adamw.hpp>
-#include <frugal/optim/lion.hpp>
+#include <frugal/optim/lamb.hpp>
 
 #include "conformance.hpp"
 #include "decentralized/ranks.hpp"
+#include "support/bits.hpp"
 #include "support/refusal.hpp"
 
 namespace {
@@ -21,9 +25,28 @@ using frugal::sharded_gradients;
 const frugal::serial_backend cpu;
 constexpr index_t tile = 16384;
 
+// Two that measure, of narrow parameters: with shards in blocks of 8 bits, masters and anchors; with draws, whose
+// places in the model are known to a part of it.
+using gpu_backend = frugal::emulated_backend;
+using narrow = frugal::types<frugal::bf16, float>;
+auto adamr_of(gpu_backend const& gpu, layout const& l, auto const&... shard) {
+  return frugal::adamr(gpu, l, {.lr = 1e-2, .weight_decay = 1}, frugal::blockwise8_2048{}, narrow{},
+                       frugal::float_master{}, shard...);
+}
+auto lamb_of(gpu_backend const& gpu, layout const& l) {
+  return frugal::lamb(gpu, l, {.lr = 1e-2}, frugal::bf16_state{}, narrow{}, frugal::stochastic{.seed = 3});
+}
+
 TEST(sharded, conforms) {
+  const layout l = some_tensors();
   for (int ranks : {1, 2, 3, 4}) {
-    const auto all = on_ranks(ranks, [](loopback_comm& world) { return distributed_conformance(world).run(); });
+    const auto all = on_ranks(ranks, [&](loopback_comm& world) {
+      const gpu_backend gpu;
+      distributed_conformance run(world);
+      run.train<frugal::bf16>(adamr_of(gpu, l), adamr_of(gpu, l, shard(l, world)));
+      run.train<frugal::bf16, 2>(lamb_of(gpu, l), lamb_of(gpu, shard_layout(l, world)));
+      return run.digest();
+    });
     for (std::uint64_t d : all) EXPECT_EQ(d, all[0]);
   }
 }
@@ -117,32 +140,34 @@ TEST(sharded, separate_tensors) {
 // What three ranks leave is taken up by one, two and four, and by an optimizer that is not sharded.
 TEST(sharded, other_counts_of_ranks) {
   const layout l = some_tensors();
-  const frugal::adamw_config c{.lr = 1e-2};
-  const frugal::blockwise8 packed;
+  const gpu_backend gpu;
+  using weights = frugal::buffer<frugal::bf16, gpu_backend>;
+  using gradients = frugal::buffer<float, gpu_backend>;
   const auto gradient = [&](int t) { return numbers(l.size(), std::uint64_t(t)); };
-  std::vector<float> saved;
+  const auto start = numbers<frugal::bf16>(l.size(), 99);
+  std::vector<frugal::bf16> saved;
   const auto wholes = on_ranks(3, [&](loopback_comm& world) {
-    sharded opt(adamw(cpu, l, c, packed, shard(l, world)), world);
-    std::vector<float> x = numbers(l.size(), 99), g;
-    for (int t = 0; t < 3; ++t) g = gradient(t), opt.step(x, g);
-    saved = x;
+    sharded opt(adamr_of(gpu, l, shard(l, world)), world);
+    weights x(gpu, start);
+    for (int t = 0; t < 3; ++t) opt.step(x.view(), gradients(gpu, gradient(t)).view());
+    if (world.rank() == 0) saved = to_host(gpu, x.view());
     return std::make_shared<frugal::whole_state>(opt.gather());
   });
-  adamw alone(cpu, l, c, packed);
+  auto alone = adamr_of(gpu, l);
   frugal::restore_state(alone, wholes[0]->state());
-  std::vector<float> expected = saved;
-  for (int t = 3; t < 5; ++t) alone.step(expected, gradient(t));
+  weights expected(gpu, saved);
+  for (int t = 3; t < 5; ++t) alone.step(expected.view(), gradients(gpu, gradient(t)).view());
   for (int ranks : {1, 2, 4})
     on_ranks(ranks, [&](loopback_comm& world) {
-      sharded opt(adamw(cpu, l, c, packed, shard(l, world)), world);
-      std::vector<float> x = saved, g;
+      sharded opt(adamr_of(gpu, l, shard(l, world)), world);
+      weights x(gpu, saved);
       opt.scatter(*wholes[1]);
       for (int t = 3; t < 5; ++t) {
-        g = gradient(t);
+        auto g = gradient(t);
         for (float& v : g) v *= world.rank() == 0 ? float(ranks) : 0.f;  // whose mean is exact
-        opt.step(x, g);
+        opt.step(x.view(), gradients(gpu, g).view());
       }
-      EXPECT_TRUE(same_bits(x, expected)) << ranks;
+      EXPECT_TRUE(same_bits(to_host(gpu, x.view()), to_host(gpu, expected.view()))) << ranks;
       return 0;
     });
 }
@@ -201,7 +226,7 @@ TEST(sharded, disagreements) {
   };
   const auto with = [](loopback_comm& world, layout const& l) { sharded(adamw(cpu, l, {}, shard(l, world)), world); };
   differ("the method", [&](loopback_comm& world, bool odd) {
-    if (odd) sharded(frugal::lion(cpu, 100, {}, shard(100, world)), world);
+    if (odd) sharded(adamr_of(gpu_backend(), 100, shard(100, world)), world);
     else with(world, 100);
   });
   differ("the number of elements", [&](loopback_comm& world, bool odd) { with(world, odd ? 99 : 100); });
@@ -261,7 +286,7 @@ TEST(sharded, refusals) {
     EXPECT_EQ(opt.report().steps, 0);
 
     // States of others.
-    sharded its(frugal::lion(cpu, n, {}, shard(n, world)), world);
+    sharded its(adamr_of(gpu_backend(), n, shard(n, world)), world);
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(its.gather()); }, {"a piece of a state"}));
     sharded small(adamw(cpu, tile, {}, shard(tile, world)), world);
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(small.gather()); }, {"a state's layout"}));
