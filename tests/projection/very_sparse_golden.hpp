@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The matrices of golden/very_sparse.py, and what comes out of them, bit for bit.
+// The matrices of golden/very_sparse.py, and what comes out of them, bit for bit; and products on serial.
 #pragma once
 #include <frugal/projection/very_sparse.hpp>
 
@@ -63,6 +63,33 @@ inline std::vector<float> expected_products(projection_case const& c) {
   std::vector<float> out = c.y;
   out.insert(out.end(), c.transposed.begin(), c.transposed.end());
   return out;
+}
+
+// Small integers: their sums are exact, whatever the order.
+inline std::vector<float> integers(frugal::index_t n, std::uint64_t seed) {
+  dice d(seed);
+  std::vector<float> v(std::size_t(n), 0.f);
+  for (float& x : v) x = float(int(d.bits() % 15) - 7);
+  return v;
+}
+inline std::vector<float> apply(frugal::very_sparse_config const& how, std::vector<float> const& x,
+                                frugal::index_t outputs) {
+  frugal::very_sparse p(frugal::serial_backend{}, frugal::index_t(x.size()), outputs, how);
+  std::vector<float> y(std::size_t(outputs), 0.f);
+  p.apply(x, y);
+  return y;
+}
+inline std::vector<float> transpose(frugal::very_sparse_config const& how, std::vector<float> const& y,
+                                    frugal::index_t inputs) {
+  frugal::very_sparse p(frugal::serial_backend{}, inputs, frugal::index_t(y.size()), how);
+  std::vector<float> x(std::size_t(inputs), 0.f);
+  p.apply_transpose(y, x);
+  return x;
+}
+inline double dot(std::vector<float> const& a, std::vector<float> const& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
+  return sum;
 }
 
 }  // namespace frugal_test
