@@ -29,9 +29,9 @@ constexpr index_t tile = 16384;
 // places in the model are known to a part of it.
 using gpu_backend = frugal::emulated_backend;
 using narrow = frugal::types<frugal::bf16, float>;
-auto adamr_of(gpu_backend const& gpu, layout const& l, auto const&... shard) {
+auto adamr_of(gpu_backend const& gpu, layout const& l, range own) {
   return frugal::adamr(gpu, l, {.lr = 1e-2, .weight_decay = 1}, frugal::blockwise8_2048{}, narrow{},
-                       frugal::float_master{}, shard...);
+                       frugal::float_master{}, own);
 }
 auto lamb_of(gpu_backend const& gpu, layout const& l) {
   return frugal::lamb(gpu, l, {.lr = 1e-2}, frugal::bf16_state{}, narrow{}, frugal::stochastic{.seed = 3});
@@ -43,7 +43,7 @@ TEST(sharded, conforms) {
     const auto all = on_ranks(ranks, [&](loopback_comm& world) {
       const gpu_backend gpu;
       distributed_conformance run(world);
-      run.train<frugal::bf16>(adamr_of(gpu, l), adamr_of(gpu, l, shard(l, world)));
+      run.train<frugal::bf16>(adamr_of(gpu, l, {0, l.size()}), adamr_of(gpu, l, shard(l, world)));
       run.train<frugal::bf16, 2>(lamb_of(gpu, l), lamb_of(gpu, shard_layout(l, world)));
       return run.digest();
     });
@@ -153,7 +153,7 @@ TEST(sharded, other_counts_of_ranks) {
     if (world.rank() == 0) saved = to_host(gpu, x.view());
     return std::make_shared<frugal::whole_state>(opt.gather());
   });
-  auto alone = adamr_of(gpu, l);
+  auto alone = adamr_of(gpu, l, {0, l.size()});
   frugal::restore_state(alone, wholes[0]->state());
   weights expected(gpu, saved);
   for (int t = 3; t < 5; ++t) alone.step(expected.view(), gradients(gpu, gradient(t)).view());
