@@ -6,6 +6,7 @@
 #include "linalg/linalg_bits.hpp"
 #include "optim/layers_on_device.hpp"
 #include "support/backends.hpp"
+#include "support/dense_suite.hpp"
 #include "support/driver.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"

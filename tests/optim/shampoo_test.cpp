@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "support/backends.hpp"
+#include "support/dense_suite.hpp"
 #include "support/kronecker.hpp"
 
 namespace {
