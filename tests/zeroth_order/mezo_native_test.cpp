@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // In the widest registers of this processor, where eight directions of signs are added up in another way.
+#include <gtest/gtest.h>
 #include <frugal/backend/serial.hpp>
 
 #include "training.hpp"
