@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "decentralized/choco_digest.hpp"
 #include "decentralized/ranks.hpp"
 #include "decentralized/vectors.hpp"
 #include "support/backends.hpp"
@@ -121,6 +122,8 @@ TEST(choco, every_size) {
   }
   EXPECT_EQ(mixed(w, vectors(3), 2, top_k{.ratio = 0.5}, 0.5), vectors(3));
 }
+
+TEST(choco, a_device_gives_the_bits_of_serial) { EXPECT_EQ(digest_of_rounds(cpu), choco_digest); }
 
 // Nothing compressed and gamma = 1: xhat is x, but for the rounding of differences, and a round is one of gossip.
 TEST(choco, without_compression_it_is_gossip) {
