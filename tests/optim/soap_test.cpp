@@ -232,7 +232,7 @@ TEST(soap, a_device_gives_the_bits_of_serial) {  // which are these
 }
 
 TEST(soap, houses_options) {
-  test_options([](layout const& l, auto... p) { return soap(cpu, l, soap_config{.lr = 0.01, .frequency = 2}, p...); });
+  test_options([](layout const& l) { return soap(cpu, l, soap_config{.lr = 0.01, .frequency = 2}); });
 }
 
 TEST(soap, refusals) {
