@@ -4,5 +4,6 @@
 #include "support/device.hpp"
 
 FRUGAL_TEST_INSTANTIATE(frugal::adagrad_rule)
-[[maybe_unused]] static const int added =
-    frugal_test::add_device_check("adagrad", &frugal_test::optimizer_on_device<frugal::adagrad>);
+[[maybe_unused]] static const int added = frugal_test::add_device_check(
+    "adagrad",
+    [](frugal_test::device_backend const& b) { return frugal_test::optimizer_on_device<frugal::adagrad>(b); });

@@ -4,5 +4,5 @@
 #include "support/device.hpp"
 
 FRUGAL_TEST_INSTANTIATE(frugal::adam_rule)
-[[maybe_unused]] static const int added =
-    frugal_test::add_device_check("adam", &frugal_test::optimizer_on_device<frugal::adam>);
+[[maybe_unused]] static const int added = frugal_test::add_device_check(
+    "adam", [](frugal_test::device_backend const& b) { return frugal_test::optimizer_on_device<frugal::adam>(b); });

@@ -9,5 +9,5 @@ template class frugal::element_optimizer<frugal::adamw_rule, frugal_test::device
                                          frugal::types<>>;
 template class frugal::element_optimizer<frugal::adamw_rule, frugal_test::device_backend, frugal::blockwise8,
                                          frugal::indices, frugal::types<>>;
-[[maybe_unused]] static const int added =
-    frugal_test::add_device_check("adamw", &frugal_test::optimizer_on_device<frugal::adamw>);
+[[maybe_unused]] static const int added = frugal_test::add_device_check(
+    "adamw", [](frugal_test::device_backend const& b) { return frugal_test::optimizer_on_device<frugal::adamw>(b); });

@@ -17,7 +17,8 @@ std::vector<float> averages(Backend b) {
   return frugal::to_host(b, y.view());
 }
 bool schedule_free_on_device(device_backend const& b) {
-  return optimizer_on_device<frugal::schedule_free_adamw>(b) && averages(frugal::serial_backend{}) == averages(b);
+  return optimizer_on_device<frugal::schedule_free_adamw>(b, {.warmup = 2}) &&
+         averages(frugal::serial_backend{}) == averages(b);
 }
 
 }  // namespace frugal_test

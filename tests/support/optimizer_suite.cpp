@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "optimizer_digests.hpp"
+
 namespace frugal_test {
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(optimizer_suite);  // tests of other methods do without
 namespace {
@@ -103,6 +105,27 @@ TEST_P(optimizer_suite, every_backend_gives_the_same_bits) {
       for (machine const& m : machines())
         EXPECT_TRUE(same_bits(expected, trial(m, n, s))) << m.name << ", " << n << " elements, storage " << int(s);
     }
+}
+
+// Programs for devices compare with these bits.
+TEST_P(optimizer_suite, digests_for_devices) {
+  for (stored s : {stored::full, stored::bf16, stored::large_in_8_bits}) {
+    std::uint64_t digest = 0;
+    std::string algorithm;
+    for (frugal::layout const& l : digest_models()) {
+      const auto d = optimizer().make(serial(), l, device_numbers<float>(l.size(), 7), s);
+      d->lr() = 0.01;
+      d->weight_decay() = 0.05;
+      d->set({.clip_norm = 1, .skip_nonfinite = true});
+      frugal::snapshot saved;
+      digest = digest_of_steps(
+          l.size(), digest, [&](std::vector<float> const& g) { d->step(g); }, [&] { saved = d->save(); },
+          [&] { d->restore(saved); }, [&] { return d->x(); });
+      algorithm = d->save().algorithm;
+    }
+    if (const auto expected = digest_for(algorithm)) EXPECT_EQ(expected->value, digest) << algorithm;
+    else std::cout << "no digest: {\"" << algorithm << "\", " << digest << "u},\n";
+  }
 }
 
 TEST_P(optimizer_suite, alignment_does_not_matter) {
