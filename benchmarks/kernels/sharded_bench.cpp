@@ -5,32 +5,14 @@
 #include <frugal/optim/adamw.hpp>
 
 #include "kernels/cpu.hpp"
+#include "kernels/nobody.hpp"
 
 namespace {
-
-/// One rank, which has nobody to talk to.
-struct nobody {
-  static constexpr char const* name = "nobody";
-  struct workspace {};
-  using task = int;
-  static int rank() { return 0; }
-  static int size() { return 1; }
-  void exchange(std::vector<frugal::detail::outgoing> const&, std::vector<frugal::detail::incoming> const&,
-                workspace&) {}
-  nobody subgroup(std::vector<int> const&, std::uint64_t) { return {}; }
-  [[noreturn]] void abort(std::string const&) { std::abort(); }
-  static double now() { return 0; }
-  static bool overlaps() { return false; }
-  task start(std::function<void()> const& f) { return f(), 0; }
-  bool ready(task) { return true; }
-  void wait(task) {}
-  void finish() {}
-};
 
 bench::suite const registered("sharded", [](bench::session const& s) {
   for (int threads : {1, 2}) {
     const frugal::tbb_backend cpu(threads);
-    frugal::communicator<nobody> world;
+    frugal::communicator<bench::nobody> world;
     const auto n = frugal::index_t(s.elements(22));
     bench::model model{std::size_t(n)};
     bench::table t(std::size_t(n), threads);

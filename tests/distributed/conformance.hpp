@@ -4,8 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
-#include <frugal/distributed/sharded.hpp>
-#include <frugal/distributed/sharded_gradients.hpp>
+#include <frugal/distributed/sharded_step.hpp>
 #include <stdexcept>
 
 #include "support/numbers.hpp"
@@ -24,19 +23,16 @@ class distributed_conformance {
   explicit distributed_conformance(frugal::communicator<Transport> world) : world_(std::move(world)) {}
   std::uint64_t digest() const { return digest_.value(); }
 
-  // Six steps, of which two are clipped and one is skipped; the state goes through a whole one in the middle.
-  template <class P, int stage = 1, class Whole, class Part>
-  void train(Whole alone, Part part) {
+  // Six steps, of which two are clipped and one is skipped; the state goes through a whole one in the middle. Stage 2,
+  // which is known by its gradients, gets them tensor by tensor.
+  template <class Whole, class Sharded>
+  void train(Whole alone, Sharded together) {
     using B = std::remove_cvref_t<decltype(alone.backend())>;
+    using P = typename Sharded::parameter;
     using G = std::conditional_t<std::is_same_v<P, double>, double, float>;
     using space = typename B::space;
     const B b = alone.backend();
     const frugal::index_t n = alone.layout().size();
-    constexpr bool stage2 = stage == 2;
-    auto together = [&] {
-      if constexpr (stage2) return frugal::sharded_gradients(std::move(part), alone.layout(), world_);
-      else return frugal::sharded(std::move(part), world_);
-    }();
     const auto start = numbers<P>(n, 1);
     frugal::buffer<P, B> x(b, start), y(b, start);
     frugal::buffer<G, B> g(b, n), h(b, n);
@@ -55,7 +51,7 @@ class distributed_conformance {
         o.config().lr = 1e-2 / (t + 1);
       };
       set(together), set(alone);
-      if constexpr (stage2) {
+      if constexpr (requires { together.gradient_bytes(); }) {
         for (auto k = alone.layout().tensors().size(); k-- > 0;) {
           auto const& its = alone.layout().tensors()[k];
           together.accumulate(k, frugal::view<G, space>(g.data() + its.offset, its.size));

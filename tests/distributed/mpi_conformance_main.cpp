@@ -3,6 +3,8 @@
 #include "support/mpi_conformance.hpp"
 
 #include <frugal/backend/serial.hpp>
+#include <frugal/distributed/sharded.hpp>
+#include <frugal/distributed/sharded_gradients.hpp>
 #include <frugal/optim/adamw.hpp>
 
 #include "conformance.hpp"
@@ -10,8 +12,7 @@
 namespace {
 using namespace frugal_test;
 
-// AdamW, which makes all of the calls that any method and stage 2 make of a communicator: all-gathers of bytes, of
-// doubles and of counts, and a reduce-scatter.
+// AdamW in both stages.
 template <class Transport>
 struct shards_of_adamw : distributed_conformance<Transport> {
   explicit shards_of_adamw(frugal::communicator<Transport> w) : distributed_conformance<Transport>(w), world(w) {}
@@ -19,8 +20,9 @@ struct shards_of_adamw : distributed_conformance<Transport> {
     const frugal::serial_backend cpu;
     const frugal::layout l = some_tensors();
     const frugal::adamw_config c{.lr = 1e-2};
-    this->template train<float>(frugal::adamw(cpu, l, c, frugal::range{0, l.size()}),
-                                frugal::adamw(cpu, l, c, frugal::shard(l, world)));
+    const auto alone = [&] { return frugal::adamw(cpu, l, c, frugal::range{0, l.size()}); };
+    this->train(alone(), frugal::sharded(frugal::adamw(cpu, l, c, frugal::shard(l, world)), world));
+    this->train(alone(), frugal::sharded_gradients(frugal::adamw(cpu, frugal::shard_layout(l, world), c), l, world));
     return this->digest();
   }
   frugal::communicator<Transport> world;
