@@ -210,7 +210,8 @@ TEST(sharded, skips_together) {
 }
 
 TEST(sharded, disagreements) {
-  const auto differ = [](std::string const& about, auto const& construct) {
+  using body = std::function<void(loopback_comm&, bool)>;
+  const auto differ = [](std::string const& about, body const& construct) {
     on_ranks(3, [&](loopback_comm& world) {
       EXPECT_TRUE(throws<frugal::comm_error>([&] { construct(world, world.rank() == 2); },
                                              {"sharded: the ranks disagree about " + about}));
