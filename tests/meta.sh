@@ -20,7 +20,7 @@ for header in include/frugal/*/*.hpp; do
     projection/sparse_signs | projection/sparse_products) continue ;;
     decentralized/topology | decentralized/spectrum | decentralized/weights | decentralized/neighbourhood) continue ;;
     sharing/cyclic_fold | sharing/gradient_scaling) continue ;;
-    zeroth_order/direction | zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
+    zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
     zeroth_order/update_log | zeroth_order/replicas) continue ;;
     distributed/shard | distributed/sharded_step | distributed/whole_state) continue ;;
     optim/group_sets | optim/schedules | optim/step_law | optim/muon_kernels) continue ;;

@@ -18,33 +18,29 @@ bench::suite const registered("mezo", [](bench::session const& s) {
     auto const with = [&](auto direction, int directions) {
       return frugal::mezo(cpu, n, {.lr = 1e-9, .epsilon = 1e-7, .directions = directions, .seed = 1}, direction);
     };
-    auto signs = with(frugal::rademacher{}, 1);
-    auto normals = with(frugal::gaussian{}, 1);
-    // Forth and back, so that weights stay where they are.
-    auto probe = [x = frugal::view<float>(model.x), sign = 1](auto& zo) mutable { zo.shift(x, 0, sign = -sign); };
-    t.add("sign_axpy", 8, [&, probe]() mutable {
-       probe(signs);
-     }).against("scale_in_place", bench::on_one(threads, 1.10));
-    t.add("normal_axpy", 8, [&, probe]() mutable {
-       probe(normals);
-     }).against("scale_in_place", bench::on_one(threads, 3.0));
-
-    // Eight directions in a pass, against a pass for each.
+    auto sign = with(frugal::rademacher{}, 1), signs = with(frugal::rademacher{}, 8);
+    auto normal = with(frugal::gaussian{}, 1), normals = with(frugal::gaussian{}, 8);
     std::vector<double> const scalars{1, -1, 1, -1, 1, -1, 1, -1};
-    auto const eight_at_once = [&](char const* name, auto& zo) -> auto& {
-      return t.add(name, 8, [&] { zo.apply(model.x, zo.update(scalars)); });
+    using any = frugal::detail::mezo_of_any_direction<decltype(cpu), frugal::types<>>;
+    struct kind {
+      std::string name;
+      any *one, *eight;
+      double of_axpy, of_eight;  // bounds
     };
-    auto const eight_passes = [&](char const* name, auto& zo) {
-      t.add(name, 64, [&] {
-        for (double p : scalars) zo.apply(model.x, zo.update({p}));
+    for (kind const& k : {kind{"sign", &sign, &signs, 1.10, 1. / 6}, kind{"normal", &normal, &normals, 3.0, NAN}}) {
+      // Forth and back, so that weights stay where they are.
+      t.add(k.name + "_axpy", 8, [zo = k.one, x = frugal::view<float>(model.x), forth = 1]() mutable {
+         zo->shift(x, 0, forth = -forth);
+       }).against("scale_in_place", bench::on_one(threads, k.of_axpy));
+      // Eight directions in a pass, against a pass for each.
+      std::string const eight = "8_" + k.name + "s_in_";
+      t.add(eight + "8_passes", 64, [&, zo = k.one] {
+        for (double p : scalars) zo->apply(model.x, zo->update({p}));
       });
-    };
-    auto signs8 = with(frugal::rademacher{}, 8);
-    auto normals8 = with(frugal::gaussian{}, 8);
-    eight_passes("8_signs_in_8_passes", signs);
-    eight_at_once("8_signs_in_one_pass", signs8).against("8_signs_in_8_passes", bench::on_one(threads, 1. / 6));
-    eight_passes("8_normals_in_8_passes", normals);
-    eight_at_once("8_normals_in_one_pass", normals8).against("8_normals_in_8_passes");
+      t.add(eight + "one_pass", 8, [&, zo = k.eight] {
+         zo->apply(model.x, zo->update(scalars));
+       }).against(eight + "8_passes", bench::on_one(threads, k.of_eight));
+    }
     s.measure(t);
   });
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The builtin factorizations.
 #include "linalg/factorization_suite.hpp"
-#include "support/driver.hpp"
+#include "support/allocations.hpp"
 #include "support/refusal.hpp"
 
 namespace frugal_test {

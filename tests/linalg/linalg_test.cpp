@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "linalg/linalg_bits.hpp"
+#include "support/allocations.hpp"
 #include "support/backends.hpp"
-#include "support/driver.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"
 

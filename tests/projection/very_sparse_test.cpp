@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "support/driver.hpp"
+#include "support/allocations.hpp"
 #include "support/refusal.hpp"
 
 namespace {

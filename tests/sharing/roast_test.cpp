@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "roast_digest.hpp"
+#include "support/allocations.hpp"
 #include "support/backends.hpp"
-#include "support/driver.hpp"
 #include "support/golden.hpp"
 #include "support/refusal.hpp"
 

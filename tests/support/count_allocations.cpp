@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replaces operator new by one that counts. A file of its own: g++ warns where it sees both sides of a pair.
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
-#include "support/driver.hpp"
+#include "support/allocations.hpp"
 
 static void* counted(std::size_t bytes, std::size_t alignment) {
   ++frugal_test::allocations;

@@ -2,18 +2,15 @@
 // An optimizer of any backend, storage and support behind one interface that speaks of host vectors: tests are then
 // compiled once, and not once a combination. driver_of.hpp implements it.
 #pragma once
-#include <atomic>
 #include <frugal/core/element_optimizer.hpp>
 #include <limits>
 #include <memory>
 #include <optional>
 
+#include "allocations.hpp"
 #include "bits.hpp"
 
 namespace frugal_test {
-
-// Calls of operator new so far, in programs with count_allocations.cpp, which replaces it.
-inline std::atomic<long> allocations{0};
 
 // Where an optimizer runs.
 struct machine {

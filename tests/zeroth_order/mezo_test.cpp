@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "golden.hpp"
-#include "support/driver.hpp"
+#include "support/allocations.hpp"
 #include "support/refusal.hpp"
 #include "training.hpp"
 
