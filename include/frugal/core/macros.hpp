@@ -80,8 +80,8 @@
 #define FRUGAL_ON_DEVICE 0
 #endif
 
-// The passes that make code for a device read what runs on a processor, but make nothing of it: any text for it will do,
-// and that with intrinsics would read a header as long as all others together.
+// The passes that make code for a device read what runs on a processor, but make nothing of it: any text for it will
+// do, and that with intrinsics would read a header as long as all others together.
 #if defined(__x86_64__) && (defined(__AVX__) || !FRUGAL_ON_DEVICE)
 #define FRUGAL_X86 1
 #else
