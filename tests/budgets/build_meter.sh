@@ -24,10 +24,11 @@ case $output in
 esac
 if [ "$rc" = 0 ] && ! grep -qs '_cache_hit' "$output.stats"; then
   if [ "$perf" = - ]; then
-    # Two lines, of the shell and of what it ran: 0m0.00s 0m0.00s, user and system.
-    times | awk -F '[ms ]+' 'NR == 2 { print "-", $1 * 60 + $2 + $3 * 60 + $4 }' >"$output.cost"
+    # Two lines, of the shell and of what it ran: 0m0.00s 0m0.00s, user and system. (Of a pipe it would be the pipe's.)
+    times >"$output.counted"
+    awk -F '[ms ]+' 'NR == 2 { print "-", $1 * 60 + $2 + $3 * 60 + $4 }' "$output.counted" >"$output.cost"
   else
-    awk -F, '$3 ~ /^instructions/ { n = $1 } $3 == "task-clock" { print n, $1 / 1000 }' "$output.counted" >"$output.cost"
+    awk -F, '$3 ~ /^instructions/ { n = $1 } $3 ~ /^task-clock/ { print n, $1 / 1000 }' "$output.counted" >"$output.cost"
   fi
 fi
 rm -f "$output.stats" "$output.counted"
