@@ -19,7 +19,7 @@ done
 
 cd "$folder"
 {
-  sed -n 's/^ *"command": .* -o \([^ ]*\) .*/\1/p' compile_commands.json
+  sed -n 's/^ *"command": .* -o \([^ "]*\)[ "].*/\1/p' compile_commands.json
   cat "$stamps"
 } | while read -r output; do
   echo "$output $(cat "$output.cost" 2>/dev/null)"

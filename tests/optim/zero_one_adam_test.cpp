@@ -9,6 +9,7 @@
 
 #include "support/optimizer_suite.hpp"
 #include "support/refusal.hpp"
+#include "zero_one_adam_on_device.hpp"
 
 namespace {
 using namespace frugal_test;
@@ -275,6 +276,11 @@ TEST(zero_one_adam, means_of_one_bit) {
   };
   EXPECT_LT(distance(true), 0.08);
   EXPECT_GT(distance(false), 0.12);
+}
+
+TEST(zero_one_adam, a_device_gives_the_bits_of_serial) {  // which are these
+  EXPECT_EQ(meetings(cpu), zero_one_adam_digest);
+  EXPECT_EQ(meetings(frugal::emulated_backend({.seed = 3, .lanes = 6})), zero_one_adam_digest);
 }
 
 TEST(zero_one_adam, continues_between_meetings) {
