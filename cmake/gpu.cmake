@@ -81,7 +81,7 @@ if(FRUGAL_HIP)
   elseif(FRUGAL_HIP STREQUAL "AUTO")
     message(NOTICE "HIP: not found, HIP sources are not compiled here")
   else()
-    message(FATAL_ERROR "FRUGAL_HIP is ${FRUGAL_HIP}, but no HIP was found (Debian: clang-15, lld-15, clang-tools-15, "
+    message(FATAL_ERROR "FRUGAL_HIP is ${FRUGAL_HIP}, but no HIP was found (Debian: clang-15, lld-15, llvm-15, clang-tools-15, "
                         "rocm-device-libs, libamdhip64-dev; elsewhere: hipconfig)")
   endif()
 endif()

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # Helpers for tests, benchmarks and examples.
 
-set(FRUGAL_WARNINGS -Wall -Wextra -Wshadow -Werror)
+set(FRUGAL_STRICT -Wall -Wextra -Wshadow -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # collects no garbage below a GiB, which is a tenth of the time
+  list(APPEND FRUGAL_STRICT --param=ggc-min-heapsize=1000000)
+endif()
 
 # Every compilation leaves beside its object what it took: tests/budgets/ reads that. Instructions are counted, if the
-# system lets perf do it: seconds of the same compilation differ by a third from one minute to the next.
+# system lets perf do it (seconds of the same compilation differ by a third from one minute to the next) and no cache of
+# objects runs the compiler (those of the cache would count, and a precompiled header is in its way).
 find_program(FRUGAL_PERF perf)
 mark_as_advanced(FRUGAL_PERF)
 set(counter -)
-if(FRUGAL_PERF)
+if(FRUGAL_PERF AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   execute_process(COMMAND "${FRUGAL_PERF}" stat -x, -e instructions:u true OUTPUT_QUIET ERROR_VARIABLE counted
                   RESULT_VARIABLE result)
   if(result EQUAL 0 AND counted MATCHES "(^|\n)[0-9]+,,instructions")
@@ -51,7 +55,7 @@ function(frugal_add_executable name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE frugal::frugal ${arg_LIBS})
-  target_compile_options(${name} PRIVATE ${FRUGAL_WARNINGS})
+  target_compile_options(${name} PRIVATE ${FRUGAL_STRICT})
 endfunction()
 
 # frugal_add_test(NAME SOURCE... [ALONE] [OPTIONS ...] [LIBS ...] [LABELS ...])
@@ -67,7 +71,7 @@ function(frugal_add_test name)
       file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/precompiled.cpp" CONTENT "")
       add_library(${precompiled} OBJECT "${PROJECT_BINARY_DIR}/precompiled.cpp")
       target_link_libraries(${precompiled} PRIVATE frugal::frugal GTest::gtest_main TBB::tbb)
-      target_compile_options(${precompiled} PRIVATE ${FRUGAL_WARNINGS})
+      target_compile_options(${precompiled} PRIVATE ${FRUGAL_STRICT})
       frugal_as_tests_are(${precompiled} ${arg_OPTIONS})
       target_precompile_headers(${precompiled} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/precompiled.hpp")
     endif()

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What it took to compile each algorithm, against the budgets in build.txt. Reads what build_meter.sh left beside the
 # objects of a build folder, and beside other outputs, which STAMPS lists one a line.   usage: build.sh FOLDER STAMPS
-# Exit status 77: not all of it was compiled on this machine (there is a cache of objects), or nobody could count
-# instructions (perf), so nothing is known.
+# Exit status 77: not all of it was compiled, or nobody counted instructions, so nothing is known.
 set -eu
 folder=$1 stamps=$2
 here=$(CDPATH='' cd -- "$(dirname "$0")" && pwd)
@@ -62,7 +61,7 @@ done | awk -v budgets="$budgets" '
         verdict, name, took, budget[name], seconds[name], objects[name], note
     }
     if (faults) { printf "%d above their budget: compile less (docs/testing.md)\n", faults; exit 1 }
-    if (uncounted) { print "skipped: perf (linux-perf) could not count instructions here"; exit 77 }
-    if (open) { printf "skipped: of %d algorithms some came from a cache\n", open; exit 77 }
+    if (uncounted) { print "skipped: instructions were not counted: perf (linux-perf) cannot here, or another program runs the compiler"; exit 77 }
+    if (open) { printf "skipped: of %d algorithms not all is compiled\n", open; exit 77 }
   }' || rc=$?
 exit "$rc"

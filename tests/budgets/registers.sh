@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the kernels of each device file take, against the budgets in registers.txt: registers, bytes of shared memory;
 # nothing may be spilled and no scratch memory used. A kernel is known by its functor and the first of what that is made
-# of. CUDA's figures are those of the assembler (build_meter.sh), HIP's those at the end of the assembly.
+# of. CUDA's figures are those of the assembler (build_meter.sh), HIP's those that the code in an object says of itself.
 # usage: registers.sh cuda|hip COMPILER_VERSION OBJECTS ARCHITECTURES [--update]
-#   OBJECTS: a file that lists the object files, one a line; ARCHITECTURES: of HIP, the others are ignored
+#   OBJECTS: a file that lists the object files, one a line; ARCHITECTURES: of HIP
+# HIP's code is read by BUNDLER and READELF, clang-offload-bundler and llvm-readelf of the compiler's version.
 # --update writes the figures of this vendor into registers.txt, and leaves those of the other. Exit status 77: there are
 # no budgets for this version of the compiler, so only spills are looked for.
 set -eu
@@ -32,18 +33,22 @@ cuda_figures() {
   done <"$objects"
 }
 hip_figures() {
+  for program in "$BUNDLER" "$READELF"; do
+    command -v "$program" >/dev/null || { echo "FAULT: $program was not found" >&2 && return 1; }
+  done
   while read -r object; do
     name=${object##*/hip/}
+    objcopy -O binary --only-section=.hip_fatbin --set-section-flags .hip_fatbin=alloc "$object" "$work/bundle"
     for architecture in $architectures; do
-      assembly=${object%.hip.o}-hip-amdgcn-amd-amdhsa-$architecture.s
-      [ -f "$assembly" ] || { echo "FAULT: there is no $assembly" >&2 && return 1; }
-      # Each kernel is a block of the metadata at the end, keys sorted: .vgpr_spill_count comes last of these.
-      awk -v name="${name%_device.hip.o}" -v arch="$architecture" '
+      "$BUNDLER" --unbundle --type=o --input="$work/bundle" --output="$work/code" \
+        --targets="hipv4-amdgcn-amd-amdhsa--$architecture" || { echo "FAULT: $object has no $architecture" >&2 && return 1; }
+      # Each kernel is a block of the notes, keys sorted: .vgpr_spill_count comes last of these.
+      "$READELF" --notes "$work/code" | awk -v name="${name%_device.hip.o}" -v arch="$architecture" '
         $1 == ".group_segment_fixed_size:" { shared = $2 }
         $1 == ".private_segment_fixed_size:" { spilled = $2 }
         $1 == ".name:" { symbol = $2 }
         $1 == ".vgpr_count:" { registers = $2 }
-        $1 == ".vgpr_spill_count:" { print name, arch, registers, shared, spilled + $2, symbol }' "$assembly"
+        $1 == ".vgpr_spill_count:" { print name, arch, registers, shared, spilled + $2, symbol }'
     done
   done <"$objects"
 }

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # A pair of normal numbers must be made of the operations of the format and of no others: counts the floating-point
 # instructions of the kernel `pairs_of_words` of normal_device.cu.
-#   normal_instructions.sh cuda NVCC PROJECT        compiles it to PTX, as usual and with --use_fast_math
-#   normal_instructions.sh hip OBJECTS              OBJECTS: the object files, one a line; their assembly lies beside
+#   normal_instructions.sh cuda PROJECT NVCC                            as usual and with --use_fast_math
+#   normal_instructions.sh hip PROJECT CLANG FLAGS... -- ARCHITECTURE...
 set -eu
+vendor=$1 project=$2 compiler=$3
+shift 3
 faults=0 checked=0
+assembly=$(mktemp)
+trap 'rm -f "$assembly"' EXIT
 
 # The operations of the kernel in FILE as "name count", sorted, in one line. Two in one instruction count as two.
 operations() {
@@ -24,25 +28,29 @@ operations() {
     }
     END { for (name in n) print name, n[name] }' "$1" | sort | tr '\n' ' '
 }
-check() { # WHAT FILE EXPECTED
-  found=$(operations "$2")
+check() { # EXPECTED COMPILER...: what it says about the kernel
+  expected=$1
+  shift
+  "$@" -std=c++20 -I"$project/include" -I"$project/tests" -o "$assembly" "$project/tests/core/normal_device.cu"
+  found=$(operations "$assembly")
   checked=$((checked + 1))
-  [ "$found" = "$3 " ] || { echo "$1: expected $3, got $found" && faults=$((faults + 1)); }
+  [ "$found" = "$expected " ] || { echo "$*: expected $expected, got $found" && faults=$((faults + 1)); }
 }
 
-case $1 in
+case $vendor in
   cuda)
-    ptx=$(mktemp)
-    trap 'rm -f "$ptx"' EXIT
     for flag in -O2 --use_fast_math; do
-      "$2" -std=c++20 -arch=sm_90 "$flag" -ptx -I"$3/include" -I"$3/tests" -o "$ptx" "$3/tests/core/normal_device.cu"
-      check "nvcc $flag" "$ptx" "add 1 cvt 2 fma 18 mul 3 sqrt 1"
+      check 'add 1 cvt 2 fma 18 mul 3 sqrt 1' "$compiler" -arch=sm_90 "$flag" -ptx
     done
     ;;
   hip)  # two of the fma and the comparisons correct the square root
-    stem=$(sed -n 's/^\(.*normal_device\)\.hip\.o$/\1/p' "$2")
-    for assembly in "$stem"-hip-amdgcn-*.s; do
-      check "$assembly" "$assembly" "add 1 cmp 2 cvt 2 fma 20 mul 3 sqrt 1"
+    flags=
+    while [ "$1" != -- ]; do flags="$flags $1" && shift; done
+    shift
+    for architecture; do
+      # shellcheck disable=SC2086
+      check 'add 1 cmp 2 cvt 2 fma 20 mul 3 sqrt 1' "$compiler" $flags -x hip -O2 -S --offload-device-only \
+        --offload-arch="$architecture"
     done
     ;;
 esac

@@ -52,6 +52,14 @@ class buffer {
   index_t n_ = 0;
 };
 
+/// `n` elements of which every byte is zero.
+template <class T, class Backend>
+buffer<T, Backend> zeros(Backend const& b, index_t n) {
+  buffer<T, Backend> cleared(b, n);
+  cleared.fill(0);
+  return cleared;
+}
+
 /// Copies between a backend and the host. `to_host` waits for what the backend was told before.
 template <class T, class Backend>
 std::vector<std::remove_const_t<T>> to_host(Backend const& b, view<T, typename Backend::space> v) {

@@ -62,72 +62,7 @@ class element_optimizer {
         "frugal: a policy is a storage (full, bf16_state, blockwise8), a support (all, range, mask, indices), "
         "types<> or a rounding (nearest, stochastic, float_master), at most one of each, and that of the "
         "object's type");
-    groups_.check(config_);
-    const Support chosen = detail::policy_or_default<Support>(policies...);
-    std::vector<segment> whole, plain, blocks;
-    support_traits::segments(chosen, layout_, whole);
-    std::erase_if(whole,
-                  [&](segment const& s) { return layout_.groups()[std::size_t(s.group)].frozen || s.size == 0; });
-    fnv1a hash;
-    hash.add(layout_.hash());
-    for (segment const& s : whole) {
-      hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
-      (stored_in_blocks(s) ? blocks : plain).push_back(s);
-    }
-    const auto table = support_traits::table(chosen, layout_);
-    for (auto entry : table) hash.add(std::uint64_t(entry));
-    state_layout_ = hash.value();
-    support_ = buffer<typename support_traits::cell, Backend>(backend_, table);
-    if constexpr (sums > 0) place_sums(whole, table);
-
-    measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
-    plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
-    for (auto& s : cells_) {
-      s = buffer<cell, Backend>(backend_, plain_.slots() + line);
-      s.fill(0);
-    }
-    if constexpr (copied) {
-      master_ = buffer<float, Backend>(backend_, plain_.slots() + line);
-      master_.fill(0);
-    }
-    if constexpr (random) {
-      std::vector<std::uint64_t> addresses;
-      for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
-      addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
-    }
-    if constexpr (quantised) {
-      blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), block);
-      const index_t count = (blocks_.slots() + block - 1) / block;
-      for (int k = 0; k < states; ++k) {
-        codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * block);
-        codes_[k].fill(
-            std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
-        scales_[k] = buffer<float, Backend>(backend_, count);
-        scales_[k].fill(0);
-      }
-      if constexpr (copied) {
-        block_master_ = buffer<float, Backend>(backend_, count * block);
-        block_master_.fill(0);
-      }
-    }
-    if constexpr (anchored) {
-      anchor_ = buffer<param, Backend>(backend_, plain_.slots() + line);
-      block_anchor_ = buffer<param, Backend>(backend_, (blocks_.slots() + block - 1) / block * block);
-      anchor_.fill(0);
-      block_anchor_.fill(0);
-      anchor_taken_ = buffer<std::int64_t, Backend>(backend_, std::vector<std::int64_t>(1));
-      anchors_.resize(layout_.tensors().size());
-      anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
-    }
-    control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
-    factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
-    rules_ = buffer<rule, Backend>(backend_, groups_.size());
-    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
-    xs_.resize(layout_.tensors().size());
-    gs_.resize(layout_.tensors().size());
-    xs_there_ = buffer<param*, Backend>(backend_, xs_);
-    gs_there_ = buffer<grad const*, Backend>(backend_, gs_);
-    sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.list().tiles));
+    place(detail::policy_or_default<Support>(policies...));
   }
   element_optimizer(element_optimizer&&) noexcept = default;
   element_optimizer& operator=(element_optimizer&&) noexcept = default;
@@ -286,6 +221,62 @@ class element_optimizer {
   }
 
  private:
+  // Tables and states. (Here, as a constructor is compiled again for each list of policies.)
+  void place(Support const& chosen) {
+    groups_.check(config_);
+    std::vector<segment> whole, plain, blocks;
+    support_traits::segments(chosen, layout_, whole);
+    std::erase_if(whole,
+                  [&](segment const& s) { return layout_.groups()[std::size_t(s.group)].frozen || s.size == 0; });
+    fnv1a hash;
+    hash.add(layout_.hash());
+    for (segment const& s : whole) {
+      hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
+      (stored_in_blocks(s) ? blocks : plain).push_back(s);
+    }
+    const auto table = support_traits::table(chosen, layout_);
+    for (auto entry : table) hash.add(std::uint64_t(entry));
+    state_layout_ = hash.value();
+    support_ = buffer<typename support_traits::cell, Backend>(backend_, table);
+    if constexpr (sums > 0) place_sums(whole, table);
+
+    measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
+    plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
+    for (auto& s : cells_) s = zeros<cell>(backend_, plain_.slots() + line);
+    if constexpr (copied) master_ = zeros<float>(backend_, plain_.slots() + line);
+    if constexpr (random) {
+      std::vector<std::uint64_t> addresses;
+      for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
+      addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
+    }
+    if constexpr (quantised) {
+      blocks_ = detail::work_table<Backend>(backend_, std::move(blocks), block);
+      const index_t count = (blocks_.slots() + block - 1) / block;
+      for (int k = 0; k < states; ++k) {
+        codes_[k] = buffer<std::uint8_t, Backend>(backend_, count * block);
+        codes_[k].fill(
+            std::uint8_t(rule::states[k].range == values::any ? dynamic_code<true>::zero : dynamic_code<false>::zero));
+        scales_[k] = zeros<float>(backend_, count);
+      }
+      if constexpr (copied) block_master_ = zeros<float>(backend_, count * block);
+    }
+    if constexpr (anchored) {
+      anchor_ = zeros<param>(backend_, plain_.slots() + line);
+      block_anchor_ = zeros<param>(backend_, (blocks_.slots() + block - 1) / block * block);
+      anchor_taken_ = zeros<std::int64_t>(backend_, 1);
+      anchors_.resize(layout_.tensors().size());
+      anchors_there_ = buffer<param const*, Backend>(backend_, anchors_);
+    }
+    control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
+    factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
+    rules_ = buffer<rule, Backend>(backend_, groups_.size());
+    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
+    xs_.resize(layout_.tensors().size());
+    gs_.resize(layout_.tensors().size());
+    xs_there_ = buffer<param*, Backend>(backend_, xs_);
+    gs_there_ = buffer<grad const*, Backend>(backend_, gs_);
+    sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.list().tiles));
+  }
   bool stored_in_blocks(segment const& s) const {
     if constexpr (quantised)
       return layout_.tensors()[std::size_t(s.tensor)].size >= storage_.min_size &&

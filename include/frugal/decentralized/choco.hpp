@@ -46,11 +46,10 @@ class choco {
         feedback_(std::move(b), std::move(extent), how, world.rank()),
         around_(std::move(world), std::move(schedule), layout(), algorithm(), code().max_wire_bytes(),
                 {detail::bit_cast<std::uint64_t>(c.gamma)}),
-        u_(backend_, layout().size()) {
+        u_(zeros<float>(backend_, layout().size())) {
     mixing_schedule const& w = around_.schedule();
     require(w.period() == 1, "the matrices of choco", 1, w.period());
     require(w.turn(0).is_symmetric(), "the weights of choco", "a symmetric matrix", "another");
-    u_.fill(0);
   }
 
   /// One round, x in place; collective. When a message is refused, x and the state are unchanged.

@@ -145,10 +145,8 @@ class library_factorization {
         n_(n),
         a_(b, rows * n),
         peaks_(b, n),
-        info_(b, 1),
-        report_(b) {
-    info_.fill(0);
-  }
+        info_(zeros<int>(b, 1)),
+        report_(b) {}
   void ready() const {
     Names::check(Names::solver_stream(solver_, backend_.stream()), "the stream of a solver's handle");
     Names::check(Names::blas_stream(blas_, backend_.stream()), "the stream of a BLAS handle");

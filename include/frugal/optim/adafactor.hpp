@@ -106,10 +106,8 @@ class adafactor {
     of_panel_ = buffer<std::int32_t, Backend>(backend_, of_panel);
     row_work_ = detail::work_table<Backend>(backend_, rows, 1);
     column_work_ = detail::work_table<Backend>(backend_, columns, 1);
-    for (auto [to, n] : {std::pair{&m_, momentum_ ? slots + line : 0}, {&rows_, row}, {&columns_, column}}) {
-      *to = buffer<T, Backend>(backend_, n);
-      to->fill(0);
-    }
+    for (auto [to, n] : {std::pair{&m_, momentum_ ? slots + line : 0}, {&rows_, row}, {&columns_, column}})
+      *to = zeros<T>(backend_, n);
     inverse_rows_ = buffer<T, Backend>(backend_, row);
     inverse_columns_ = buffer<T, Backend>(backend_, column);
     row_parts_ = buffer<T, Backend>(backend_, row_parts);

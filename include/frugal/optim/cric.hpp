@@ -53,13 +53,12 @@ class identification<cric, Backend, P> {
         counts_(m.backend(), 4),
         sums_(m.backend(), 1 + m.sets().sets() + m.sets().groups()),
         marks_(m.backend(), m.sets().groups()),
-        kept_(m.backend(), m.target() > 0 ? m.layout().size() : 0),
+        kept_(zeros<P>(m.backend(), m.target() > 0 ? m.layout().size() : 0)),
         scores_(std::size_t(m.sets().groups())),
         lowest_(scores_.size()) {
     require(m.config().periods == 1, "periods", "1, with cric", m.config().periods);
     for (index_t s = 0; s < m.sets().sets(); ++s)
       if (m.sets().prunable(s)) sets_.push_back(s);
-    kept_.fill(0);
   }
 
   cric_stage stage() const {

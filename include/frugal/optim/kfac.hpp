@@ -124,12 +124,10 @@ class kfac_curvature {
       }
     }
     Backend const& b = a.backend();
-    f_ = buffer<T, Backend>(b, cells);
-    j_ = buffer<T, Backend>(b, cells);
+    f_ = zeros<T>(b, cells);
+    j_ = zeros<T>(b, cells);
     work_ = buffer<T, Backend>(b, most * most);
     means_ = buffer<T, Backend>(b, most);
-    f_.fill(0);
-    j_.fill(0);
     for (std::size_t s = 0; s < sides.size(); ++s)
       for (auto* m : {&f_, &j_}) b.for_teams(add_identity<T>{m->data() + at_[s], sides[s], {T(1), nullptr}});
   }

@@ -187,13 +187,10 @@ class kronecker_optimizer {
     state_layout_ = hash.value();
     const auto phases = refresh_phases(cost, config_.frequency, spread);
     for (std::size_t i = 0; i < pieces_.size(); ++i) pieces_[i].phase = phases[i];
-    m_ = zeros(slots);
-    v_ = zeros(slots);
-    pq_ = zeros(matrix_cells);
-    if constexpr (copied) {
-      master_ = buffer<float, Backend>(backend_, slots);
-      master_.fill(0);
-    }
+    m_ = zeros<T>(backend_, slots);
+    v_ = zeros<T>(backend_, slots);
+    pq_ = zeros<T>(backend_, matrix_cells);
+    if constexpr (copied) master_ = zeros<float>(backend_, slots);
     std::vector<std::uint64_t> addresses;
     for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
     addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
@@ -233,11 +230,6 @@ class kronecker_optimizer {
     p.blocks[0].shape = t.shape;
     p.blocks[0].size = t.size;
     return p;
-  }
-  buffer<T, Backend> zeros(index_t n) const {
-    buffer<T, Backend> b(backend_, n);
-    b.fill(0);
-    return b;
   }
   mat_view<T, space> p_of(matrices const& a) const { return {pq_.data() + a.at, a.size, a.size}; }
   mat_view<T, space> q_of(matrices const& a) const { return {pq_.data() + a.at + a.size * a.size, a.size, a.size}; }

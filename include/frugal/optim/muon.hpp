@@ -49,46 +49,7 @@ class muon {
           std::is_same_v<Policies, Provider>)&&...),
         "frugal: a policy of muon is types<>, a rounding (nearest, stochastic, float_master) or a provider of "
         "dense algebra, at most one of each, and that of the object's type");
-    groups_.check(config_);
-    fnv1a hash;
-    hash.add(layout_.hash());
-    index_t cells = 0, side = 0;
-    std::vector<segment> matrices;
-    std::vector<std::uint64_t> addresses;
-    for (std::size_t i = 0; i < layout_.tensors().size(); ++i) {
-      tensor const& t = layout_.tensors()[i];
-      addresses.push_back(t.address);
-      if (layout_.groups()[std::size_t(t.group)].frozen || t.size == 0) continue;
-      if (t.shape.size() < 2)
-        refuse(detail::text("tensor '", t.name, "' under muon"), "a matrix, or a frozen group (layout::only)",
-               detail::text(t.shape.size(), t.shape.size() == 1 ? " axis" : " axes"));
-      const index_t rows = t.shape[0], cols = t.size / rows;
-      matrices.push_back({.size = t.size, .flat = t.offset, .tensor = std::int32_t(i), .group = t.group});
-      hash.add(std::uint64_t(t.offset)).add(std::uint64_t(t.size));
-      cells = cells < t.size ? t.size : cells;
-      const index_t shorter = rows < cols ? rows : cols;
-      side = side < shorter ? shorter : side;
-    }
-    state_layout_ = hash.value();
-    for (std::size_t k = 0; k < matrices.size(); ++k)
-      matrices[k].slot = k == 0 ? 0 : matrices[k - 1].slot + (matrices[k - 1].size + 15) / 16 * 16;
-    matrices_ = matrices;
-    slots_ = matrices.empty() ? 0 : matrices.back().slot + matrices.back().size;
-    measured_ = detail::work_table<Backend>(backend(), std::move(matrices), 1);
-    m_ = cleared(slots_);
-    master_ = buffer<float, Backend>(backend(), copied ? slots_ : 0);
-    master_.fill(0);
-    for (auto* each : {&x_, &y_}) *each = cleared(cells);
-    for (auto* each : {&a_, &b_}) *each = cleared(side * side);
-    if constexpr (random) addresses_ = buffer<std::uint64_t, Backend>(backend(), addresses);
-    control_ = buffer<control, Backend>(backend(), std::vector<control>(1));
-    factors_there_ = buffer<group_factors, Backend>(backend(), groups_.factors());
-    rules_ = buffer<rule, Backend>(backend(), groups_.size());
-    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
-    xs_.resize(layout_.tensors().size());
-    gs_.resize(layout_.tensors().size());
-    gs_there_ = buffer<G const*, Backend>(backend(), gs_);
-    sums_ = buffer<double, Backend>(backend(), detail::sum_scratch(measured_.list().tiles + tiles_of(cells)));
+    place();
   }
   muon(muon&&) noexcept = default;
   muon& operator=(muon&&) noexcept = default;
@@ -142,10 +103,47 @@ class muon {
   Backend const& backend() const { return la_.backend(); }
 
  private:
-  buffer<T, Backend> cleared(index_t n) const {
-    buffer<T, Backend> b(backend(), n);
-    b.fill(0);
-    return b;
+  // Tables and states.
+  void place() {
+    groups_.check(config_);
+    fnv1a hash;
+    hash.add(layout_.hash());
+    index_t cells = 0, side = 0;
+    std::vector<segment> matrices;
+    std::vector<std::uint64_t> addresses;
+    for (std::size_t i = 0; i < layout_.tensors().size(); ++i) {
+      tensor const& t = layout_.tensors()[i];
+      addresses.push_back(t.address);
+      if (layout_.groups()[std::size_t(t.group)].frozen || t.size == 0) continue;
+      if (t.shape.size() < 2)
+        refuse(detail::text("tensor '", t.name, "' under muon"), "a matrix, or a frozen group (layout::only)",
+               detail::text(t.shape.size(), t.shape.size() == 1 ? " axis" : " axes"));
+      const index_t rows = t.shape[0], cols = t.size / rows;
+      matrices.push_back({.size = t.size, .flat = t.offset, .tensor = std::int32_t(i), .group = t.group});
+      hash.add(std::uint64_t(t.offset)).add(std::uint64_t(t.size));
+      cells = cells < t.size ? t.size : cells;
+      const index_t shorter = rows < cols ? rows : cols;
+      side = side < shorter ? shorter : side;
+    }
+    state_layout_ = hash.value();
+    for (std::size_t k = 0; k < matrices.size(); ++k)
+      matrices[k].slot = k == 0 ? 0 : matrices[k - 1].slot + (matrices[k - 1].size + 15) / 16 * 16;
+    matrices_ = matrices;
+    slots_ = matrices.empty() ? 0 : matrices.back().slot + matrices.back().size;
+    measured_ = detail::work_table<Backend>(backend(), std::move(matrices), 1);
+    m_ = zeros<T>(backend(), slots_);
+    master_ = zeros<float>(backend(), copied ? slots_ : 0);
+    for (auto* each : {&x_, &y_}) *each = zeros<T>(backend(), cells);
+    for (auto* each : {&a_, &b_}) *each = zeros<T>(backend(), side * side);
+    if constexpr (random) addresses_ = buffer<std::uint64_t, Backend>(backend(), addresses);
+    control_ = buffer<control, Backend>(backend(), std::vector<control>(1));
+    factors_there_ = buffer<group_factors, Backend>(backend(), groups_.factors());
+    rules_ = buffer<rule, Backend>(backend(), groups_.size());
+    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
+    xs_.resize(layout_.tensors().size());
+    gs_.resize(layout_.tensors().size());
+    gs_there_ = buffer<G const*, Backend>(backend(), gs_);
+    sums_ = buffer<double, Backend>(backend(), detail::sum_scratch(measured_.list().tiles + tiles_of(cells)));
   }
   // Skip or not, the factor on gradients, each group's coefficients.
   void begin() {

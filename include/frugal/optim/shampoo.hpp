@@ -132,6 +132,13 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
   template <class... Policies>
   shampoo(Backend b, frugal::layout extent, shampoo_config c = {}, Policies const&... policies)
       : base(std::move(b), std::move(extent), c, policies...) {
+    place(c);
+  }
+
+ private:
+  static constexpr bool first_gradient_starts = false;
+
+  void place(shampoo_config const& c) {
     std::vector<piece> pieces;
     index_t largest = 0;
     auto const& tensors = this->layout_.tensors();
@@ -153,9 +160,6 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
     compact_ = buffer<T, Backend>(this->backend_, largest);
     turned_ = buffer<T, Backend>(this->backend_, largest);
   }
-
- private:
-  static constexpr bool first_gradient_starts = false;
 
   void begin(piece&, T const*) {}
   void move(piece& p, T const* g) {

@@ -99,6 +99,13 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
   template <class... Policies>
   soap(Backend b, frugal::layout extent, soap_config c = {}, Policies const&... policies)
       : base(std::move(b), std::move(extent), c, policies...) {
+    place(c);
+  }
+
+ private:
+  static constexpr bool first_gradient_starts = true;
+
+  void place(soap_config const& c) {
     std::vector<piece> pieces;
     index_t largest = 0;
     auto const& tensors = this->layout_.tensors();
@@ -121,9 +128,6 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
     values_ = buffer<T, Backend>(this->backend_, largest);
     order_ = buffer<std::uint32_t, Backend>(this->backend_, largest);
   }
-
- private:
-  static constexpr bool first_gradient_starts = true;
 
   static void choose_axes(block& b, soap_config const& c) {
     const bool vector = b.shape.size() <= 1;

@@ -101,10 +101,8 @@ class mezo_of_any_direction {
         directions_(b, std::move(extent), direction, support),
         steps_(b),
         has_momentum_(c.momentum > 0),
-        m_(b, has_momentum_ ? directions_.slots() : 0),
-        copy_(b, copies ? layout().size() : 0) {
-    m_.fill(0);
-  }
+        m_(zeros<T>(b, has_momentum_ ? directions_.slots() : 0)),
+        copy_(b, copies ? layout().size() : 0) {}
 
  public:
   using space = typename Backend::space;
