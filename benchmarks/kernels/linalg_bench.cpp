@@ -25,7 +25,12 @@ bench::suite const registered("linalg", [](bench::session const& s) {
     frugal::linalg const eigen(cpu, frugal::eigen_linalg{});
     {
       bench::table t(cells, threads);
-      t.add("eigen_gemm", 12, [&] { eigen.gemm(1, a, b, 0, c); });
+      using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+      Eigen::Map<matrix const> const x(a.data(), n, n), y(b.data(), n, n);
+      Eigen::Map<matrix> z(c.data(), n, n);
+      if (threads == 1) t.add("eigen_itself", 12, [&] { z.noalias() = x * y; });
+      auto& provided = t.add("eigen_gemm", 12, [&] { eigen.gemm(1, a, b, 0, c); });
+      if (threads == 1) provided.against("eigen_itself", 1.10);
       t.add("gemm", 12, [&] { builtin.gemm(1, a, b, 0, c); }).against("eigen_gemm");
       t.add("gemm_transposed", 12, [&] { builtin.gemm(1, frugal::transposed(a), b, 0, c); }).against("eigen_gemm");
       t.add("syrk", 8, [&] { builtin.syrk(1, b, 0, c); }).against("eigen_gemm");

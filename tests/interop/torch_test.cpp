@@ -11,7 +11,10 @@
 #include <frugal/backend/serial.hpp>
 #include <frugal/optim/adafactor.hpp>
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/lamb.hpp>
+#include <frugal/optim/lion.hpp>
 #include <frugal/optim/momentum.hpp>
+#include <frugal/optim/muon.hpp>
 #include <frugal/optim/soap.hpp>
 
 #include <sstream>
@@ -118,12 +121,20 @@ TEST(torch, groups_and_schedules) {
   EXPECT_EQ(x.config(2).weight_decay, 1e-2);
 }
 
-// The bits are those of the optimizer by itself on a layout of the tensors, and nothing was copied.
+// The bits are those of the optimizer by itself on a layout of the tensors, of all or of those with as many axes, and
+// nothing was copied.
 template <class Config, class Make>
-void expect_bits_of(at::ScalarType type, Config const& c, Make const& make) {
+void expect_bits_of(at::ScalarType type, Config const& c, Make const& make, int axes = 1) {
   network a(type), b(type);
-  auto driven = frugal::torch_optimizer(a.parameters(), c, make);
-  auto alone = make(frugal::layout({{"0", {24, 16}}, {"1", {24}}, {"2", {5, 24}}, {"3", {5}}}), c);
+  const auto of = [&](network const& n) {
+    tensors all = n.parameters();
+    std::erase_if(all, [&](at::Tensor const& p) { return p.dim() < axes; });
+    return all;
+  };
+  std::vector<frugal::tensor_spec> specs;
+  for (at::Tensor const& p : of(b)) specs.push_back({std::to_string(specs.size()), p.sizes().vec()});
+  auto driven = frugal::torch_optimizer(of(a), c, make);
+  auto alone = make(frugal::layout(specs), c);
   using P = typename frugal::detail::element_types_of<decltype(alone)>::type::param;
   void const* const before = a.w1.data_ptr();
   for (int t = 0; t < 12; ++t) {
@@ -133,7 +144,7 @@ void expect_bits_of(at::ScalarType type, Config const& c, Make const& make) {
     b.loss().backward();
     std::vector<frugal::view<P>> x;
     std::vector<frugal::view<P const>> g;
-    for (at::Tensor const& p : b.parameters()) {
+    for (at::Tensor const& p : of(b)) {
       x.push_back({static_cast<P*>(p.data_ptr()), p.numel()});
       g.push_back({static_cast<P const*>(p.grad().data_ptr()), p.numel()});
     }
@@ -155,6 +166,14 @@ TEST(torch, bits_are_those_of_the_optimizer) {
   adamw(at::kDouble, types<double>{});
   adamw(at::kBFloat16, types<bf16>{}, frugal::stochastic{.seed = 3});
   adamw(at::kHalf, types<half>{}, frugal::float_master{});
+  expect_bits_of(at::kFloat, frugal::lion_config{.lr = 1e-2}, [](frugal::layout l, frugal::lion_config const& c) {
+    return frugal::lion(cpu, std::move(l), c, frugal::blockwise8{.min_size = 100});
+  });
+  expect_bits_of(at::kFloat, frugal::lamb_config{.lr = 1e-2},
+                 [](frugal::layout l, frugal::lamb_config const& c) { return frugal::lamb(cpu, std::move(l), c); });
+  expect_bits_of(
+      at::kFloat, frugal::muon_config{.lr = 1e-2},
+      [](frugal::layout l, frugal::muon_config const& c) { return frugal::muon(cpu, std::move(l), c); }, 2);
   expect_bits_of(at::kFloat, frugal::soap_config{.lr = 1e-2, .frequency = 3},
                  [](frugal::layout l, frugal::soap_config const& c) { return frugal::soap(cpu, std::move(l), c); });
   expect_bits_of(
