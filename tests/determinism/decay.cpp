@@ -2,9 +2,13 @@
 // 2000 steps with a decaying rate: prints the digests of tests/golden/decay.py. decay.sh compiles it in many ways.
 #include <cstdio>
 #include <frugal/backend/serial.hpp>
+#include <frugal/optim/adamr.hpp>
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/lamb.hpp>
 #include <frugal/optim/lion.hpp>
 #include <frugal/optim/momentum.hpp>
+#include <frugal/optim/schedule_free_adamw.hpp>
+#include <frugal/optim/zero_one_adam.hpp>
 
 namespace {
 using frugal::index_t;
@@ -18,7 +22,7 @@ float u(index_t i, int t) {
 
 template <class Optimizer>
 void run(char const* name, char const* storage, Optimizer opt) {
-  std::vector<float> x(n), g(n);
+  std::vector<float> x(n), g(n), z(n);
   std::vector<std::uint64_t> words(n);
   double rate = 0.01;  // as a schedule on a device would give it: in memory
   opt.options().lr = {&rate, 1};
@@ -26,6 +30,8 @@ void run(char const* name, char const* storage, Optimizer opt) {
   for (int t = 1; t <= steps; ++t) {
     for (index_t i = 0; i < n; ++i) g[std::size_t(i)] = x[std::size_t(i)] + u(i, t);
     opt.step(x, g);
+    if constexpr (requires { opt.meets(); })
+      if (opt.meets()) opt.difference(x, z), opt.meet(x, z);  // one rank
     for (std::size_t i = 0; i < n; ++i)
       words[i] = words[i] * 0x100000001b3 ^ frugal::detail::bit_cast<std::uint32_t>(x[i]);
     rate *= 0.998;
@@ -53,4 +59,12 @@ int main() {
   });
   all_storages("adamw", [&](auto storage) { return frugal::adamw(cpu, n, {.weight_decay = 0.1}, storage); });
   all_storages("lion", [&](auto storage) { return frugal::lion(cpu, n, {.weight_decay = 0.1}, storage); });
+  // Clocks and sums of their own.
+  run("lamb", "full", frugal::lamb(cpu, n, {.weight_decay = 0.1}));
+  run("adamr", "full", frugal::adamr(cpu, n, {.weight_decay = 0.5}));
+  run("schedule_free_adamw", "full", frugal::schedule_free_adamw(cpu, n, {.weight_decay = 0.1, .warmup = 100}));
+  run("zero_one_adam", "full",
+      frugal::zero_one_adam(
+          cpu, n,
+          {.weight_decay = 0.1, .freeze_step = 1000, .variance_scaler = 16, .local_scaler = 200, .local_limit = 8}));
 }

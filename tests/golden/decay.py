@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Digests of 2000 steps with a rate that decays, n = 1000, of three rules with three storages.
+"""Digests of 2000 steps with a rate that decays, n = 1000, of three rules with three storages, and of four rules with a
+clock or a sum of their own.
 
 Coordinate i starts at u(i, 0). Its gradient at step t = 1, 2, ... is x + u(i, t), one addition, so what a step rounds
 goes into all that follow; u(i, t) = (h(i + 1000 t) >> 8) 2^-23 - 1 with h(j) = j 2654435761 mod 2^32 is exact in float.
 The rate is 0.01 at first, times 0.998 after each step, in double. The rules are the float contracts of momentum.py (with
-clipping: the norm from reduction.py), adamw.py and lion.py; states are kept as floats, rounded to bf16, or as
-blockwise8.py has them.
+clipping: the norm from reduction.py), adamw.py, lion.py, lamb.py, adamr.py, schedule_free_adamw.py and zero_one_adam.py
+(one rank, which meets itself: c = z); states are kept as floats, rounded to bf16, or as blockwise8.py has them.
 
 Digest: 64-bit FNV-1a of 1000 words, word i having taken the bits of coordinate i after each step by
 w = (w 0x100000001b3 mod 2^64) xor bits.
@@ -14,12 +15,16 @@ import math
 
 import numpy as np
 
+from adamr import AdamR32
 from adamw import AdamW32
 from blockwise8 import BLOCK, SIGNED, TINY, UNSIGNED
 from common import Writer
+from lamb import Lamb32
 from lion import Lion32
 from momentum import Momentum32
 from reduction import canonical_sum
+from schedule_free_adamw import ScheduleFree32
+from zero_one_adam import Schedule, ZeroOneAdam32
 
 f32 = np.float32
 N, STEPS, CLIP = 1000, 2000, 10.0
@@ -71,6 +76,8 @@ def digest(name, rule, storage):
             ratio = CLIP / (math.sqrt(canonical_sum(g * g)) + 1e-6)
             g = g * f32(1 if ratio > 1 else ratio)
         x = rule.step(rate, x, g)
+        if name == "zero_one_adam" and rule.meets:
+            x = rule.meet(x, rule.bring(x))
         assert x.dtype == f32 and np.all(np.isfinite(x))
         for k, state in enumerate(rule.states):
             setattr(rule, state, kept(getattr(rule, state), k))
@@ -91,11 +98,14 @@ def main():
         assert np.array_equal(codes(data), codes.book.dequantise(*codes.book.quantise(data)))
     out = Writer()
     out.line("case", "decay")
-    for name in ("momentum", "adamw", "lion"):
-        for storage in ("full", "bf16", "blockwise8"):
-            rule = {"momentum": lambda: Momentum32(0.9, 0.05, True), "adamw": lambda: AdamW32(0.9, 0.999, 1e-8, 0.1),
-                    "lion": lambda: Lion32(0.9, 0.99, 0.1)}[name]()
-            out.line("digest", name, storage, digest(name, rule, storage))
+    rules = {"momentum": lambda: Momentum32(0.9, 0.05, True), "adamw": lambda: AdamW32(0.9, 0.999, 1e-8, 0.1),
+             "lion": lambda: Lion32(0.9, 0.99, 0.1), "lamb": lambda: Lamb32(0.9, 0.999, 1e-6, 0.1),
+             "adamr": lambda: AdamR32(0.5, False, False),
+             "schedule_free_adamw": lambda: ScheduleFree32(0.9, 0.999, 1e-8, 0.1, 100, False),
+             "zero_one_adam": lambda: ZeroOneAdam32(0.9, 0.999, 1e-8, 0.1, Schedule(1000, 16, 200, 8))}
+    for name, rule in rules.items():
+        for storage in ("full", "bf16", "blockwise8") if name in ("momentum", "adamw", "lion") else ("full",):
+            out.line("digest", name, storage, digest(name, rule(), storage))
     out.save("decay.txt")
 
 
