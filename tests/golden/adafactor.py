@@ -8,6 +8,10 @@ tensor has one axis v is kept as it is:
     R <- b R + (1-b) mean(s over the last axis);  C <- b C + (1-b) mean(s over the one before)
     v = R C / mean(R);  (one axis: v <- b v + (1-b) s)
     u = g/sqrt(v);  m <- beta1 m + (1-beta1) lr u / max(1, rms(u)/clip);  x <- x - lr weight_decay x - m
+Relative steps (Shazeer and Stern, Algorithm 4): rho = min(lr, 1/sqrt(t)) in place of lr, and where it multiplies u,
+rho max(min_rms, rms(x)), of the x before the step.
+Where a case has a gradient_scale or a clip_norm: g <- gradient_scale g, then g <- g min(1, clip_norm / (|g| + 1e-6)), the
+norm over all tensors.
 
 Inputs are drawn by a formula, exact in float, of the step t (0: parameters) and the place j in all tensors:
     draw(t, j) = ((((2654435761 j + 40503 t + 12345 j t) mod 2^32) >> 22) - 511.5) / 256,  g = draw 2^(7t mod 11 - 5)
@@ -21,8 +25,9 @@ SHAPES = {"matrix": (70, 9), "vector": (37,), "batch": (3, 5, 4), "wide": (2, 41
 
 
 class Adafactor:
-    def __init__(self, beta1, decay, clip, weight_decay):
+    def __init__(self, beta1, decay, clip, weight_decay, min_rms=None):
         self.beta1, self.decay, self.clip, self.weight_decay = beta1, decay, clip, weight_decay
+        self.min_rms = min_rms
         self.t, self.m, self.state = 0, 0, None
 
     def step(self, lr, x, g):
@@ -38,7 +43,11 @@ class Adafactor:
             row, column = self.state
             v = row * column / row.mean(-2, keepdims=True)
         u = g / np.sqrt(v)
-        u = lr * u / max(1, np.sqrt(np.mean(u**2)) / self.clip)
+        scale = 1
+        if self.min_rms is not None:
+            lr = min(lr, 1 / np.sqrt(self.t))
+            scale = max(self.min_rms, np.sqrt(np.mean(x**2)))
+        u = lr * scale * u / max(1, np.sqrt(np.mean(u**2)) / self.clip)
         self.m = self.beta1 * self.m + (1 - self.beta1) * u
         return x - lr * self.weight_decay * x - self.m
 
@@ -56,26 +65,34 @@ def check():
     g = np.outer([1.0, 2, 3], [4.0, -5])
     x = Adafactor(0, 0.99, 1, 0).step(0.1, np.zeros((3, 2)), g)
     assert np.allclose(x, -0.1 * np.sign(g))
+    rule, x = Adafactor(0, 0.99, 1, 0, 100), np.zeros(4)
+    for t in range(4):
+        x = rule.step(0.9, x, (-1.0) ** t * np.array([1.0, -1, 1, -1]))
+    assert np.allclose(x, -100 * (0.9 - 2**-0.5 + 3**-0.5 - 0.5) * np.array([1, -1, 1, -1]))
 
 
 def main():
     check()
     out = Writer()
-    for name, beta1, decay, clip, weight_decay, scheduled in [
-            ("default", 0.9, 0.99, 1.0, 0.0, False),
-            ("no_momentum", 0.0, 0.9, 1.0, 0.1, True),
-            ("clipped", 0.9, 0.99, 0.3, 0.1, False)]:
+    no = float("inf")
+    for name, lr, beta1, decay, clip, weight_decay, scheduled, min_rms, gradient_scale, clip_norm in [
+            ("default", 0.01, 0.9, 0.99, 1.0, 0.0, False, None, 1.0, no),
+            ("no_momentum", 0.01, 0.0, 0.9, 1.0, 0.1, True, None, 1.0, no),
+            ("clipped", 0.01, 0.9, 0.99, 0.3, 0.1, False, None, 1.0, no),
+            ("relative", 0.3, 0.5, 0.99, 0.5, 0.1, False, 0.6, 0.25, 20.0)]:
         out.line("case", name)
-        lr = 0.01
-        out.config({"lr": lr, "beta1": beta1, "decay": decay, "clip": clip, "weight_decay": weight_decay})
+        out.config({"lr": lr, "beta1": beta1, "decay": decay, "clip": clip, "weight_decay": weight_decay,
+                    "min_rms": -1.0 if min_rms is None else min_rms, "gradient_scale": gradient_scale,
+                    "clip_norm": clip_norm})
         steps = 20
         size = sum(int(np.prod(s)) for s in SHAPES.values())
-        rules = [Adafactor(beta1, decay, clip, weight_decay) for _ in SHAPES]
+        rules = [Adafactor(beta1, decay, clip, weight_decay, min_rms) for _ in SHAPES]
         x = draw(0, size)
         out.line("steps", steps)
         for t in range(1, steps + 1):
             rate = lr / t if scheduled else lr
-            g = draw(t, size) * 2.0 ** (t * 7 % 11 - 5)
+            g = gradient_scale * draw(t, size) * 2.0 ** (t * 7 % 11 - 5)
+            g *= min(1, clip_norm / (np.linalg.norm(g) + 1e-6))
             out.line("step", t)
             out.line("lr", float(rate))
             at, parts = 0, []

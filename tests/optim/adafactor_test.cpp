@@ -6,8 +6,10 @@
 #include <frugal/backend/tbb.hpp>
 #include <frugal/core/state.hpp>
 
+#include <bit>
 #include <cmath>
 
+#include "adafactor_on_device.hpp"
 #include "support/backends.hpp"
 #include "support/driver.hpp"
 #include "support/golden.hpp"
@@ -33,7 +35,9 @@ adafactor_config from(golden_case const& c) {
           .beta1 = c.config("beta1"),
           .decay = c.config("decay"),
           .clip = c.config("clip"),
-          .weight_decay = c.config("weight_decay")};
+          .weight_decay = c.config("weight_decay"),
+          .relative_step = c.config("min_rms") >= 0,
+          .min_rms = std::max(0., c.config("min_rms"))};
 }
 
 TEST(adafactor, defaults) {
@@ -45,6 +49,8 @@ TEST(adafactor, defaults) {
   EXPECT_EQ(c.epsilon, 1e-30);
   EXPECT_EQ(c.weight_decay, 0);
   EXPECT_LT(c.beta2, 0);
+  EXPECT_FALSE(c.relative_step);
+  EXPECT_EQ(c.min_rms, 1e-3);
 }
 
 TEST(adafactor, worked_number) {
@@ -61,6 +67,8 @@ void follow_golden(double tolerance) {
     ASSERT_GE(c.count("step"), 20u);
     const layout l = shapes();
     adafactor opt(serial_backend{}, l, from(c), frugal::types<T>{});
+    opt.options().gradient_scale = c.config("gradient_scale");
+    opt.options().clip_norm = c.config("clip_norm");
     std::vector<T> x = drawn<T>(0, l.size());
     for (std::size_t t = 0; t < c.count("step"); ++t) {
       opt.config().lr = c.number<double>("lr", t);
@@ -72,28 +80,36 @@ void follow_golden(double tolerance) {
     }
   }
 }
-// Parameters are below 2, and 20 steps of 0.01 have some tens of roundings each.
+// Parameters are below 2, and 20 steps of 0.01, or of up to 0.3, have some tens of roundings each.
 TEST(adafactor, double_trajectories) { follow_golden<double>(2e-15); }
 TEST(adafactor, float_trajectories) { follow_golden<float>(1e-6); }
 
-// The outcome of three steps, saved and restored in the middle by another object.
-template <class B, class Types = frugal::types<>>
-std::vector<unsigned char> trial(B b, layout const& l, adafactor_config const& c, Types types = {}) {
-  using P = typename Types::param;
-  const auto cast = [](std::vector<float> const& v) {
-    std::vector<P> out;
-    for (float f : v) out.push_back(frugal::detail::narrow<P>(f));
-    return out;
-  };
-  there<P, B> x(b, cast(numbers(l.size(), 99))), g(b, cast(numbers(l.size(), 1)));
-  adafactor first(b, l, c, types), second(b, l, c, types);
+// The outcome of four steps, saved and restored in the middle by another object; the third is skipped.
+template <class B, class P = float, class... Rounding>
+std::vector<unsigned char> trial(B b, layout const& l, adafactor_config const& c, P = {}, Rounding... rounding) {
+  const frugal::types<P> types{};
+  const there<P, B> x(b, numbers<P>(l.size(), 99), 3);
+  there<P, B> g(b, numbers<P>(l.size(), 1));
+  const there<float, B> found(b, {1.f});
+  adafactor first(b, l, c, types, rounding...), second(b, l, c, types, rounding...);
+  for (auto* o : {&first, &second}) {
+    o->options().clip_norm = 30;
+    o->options().gradient_scale = 0.5;
+  }
   first.step(x.all(), g.constant());
-  g.set(cast(numbers(l.size(), 2)));
+  g.set(numbers<P>(l.size(), 2));
   first.step(x.all(), g.constant());
   frugal::restore_state(second, frugal::save_state(first));
-  g.set(cast(numbers(l.size(), 3)));
+  const auto before = x.get();
+  second.options().found_inf = found.constant();
   second.step(x.all(), g.constant());
-  EXPECT_EQ(second.steps(), 3);
+  EXPECT_TRUE(same_bits(before, x.get()));
+  EXPECT_TRUE(same_bits(frugal::save_state(first), frugal::save_state(second)));
+  second.options().found_inf = {};
+  g.set(numbers<P>(l.size(), 3));
+  second.step(x.all(), g.constant());
+  EXPECT_EQ(second.report().steps, 3);
+  EXPECT_EQ(second.report().skipped, 1);
   std::vector<unsigned char> bytes;
   const auto now = x.get();
   bytes.assign(reinterpret_cast<unsigned char const*>(now.data()),
@@ -103,21 +119,107 @@ std::vector<unsigned char> trial(B b, layout const& l, adafactor_config const& c
 }
 
 TEST(adafactor, every_backend_gives_the_same_bits) {
+  const frugal::emulated_backend five({.seed = 1, .lanes = 5});
   std::vector<layout> models{shapes(),
                              layout{{"none", {4, 0}}, {"scalar", {}}, {"long", {1, 20000}}, {"tall", {300, 2}}}};
   for (int n : {0, 1, 255, 256, 257, 4095, 4097, 100003}) models.push_back(layout(n));
   for (layout const& l : models)
     for (double beta1 : {0., 0.9}) {
-      const adafactor_config c{.lr = 0.01, .beta1 = beta1, .weight_decay = 0.1};
+      const adafactor_config c{.lr = 0.01, .beta1 = beta1, .weight_decay = 0.1, .relative_step = beta1 > 0};
       const auto want = trial(serial_backend{}, l, c);
       EXPECT_EQ(want, trial(frugal::tbb_backend(2), l, c)) << l.size();
-      EXPECT_EQ(want, trial(frugal::emulated_backend({.seed = 1, .lanes = 5}), l, c)) << l.size();
+      EXPECT_EQ(want, trial(five, l, c)) << l.size();
     }
   const layout tall{{"tall", {16500, 1}}};  // more rows than a tile has
   EXPECT_EQ(trial(serial_backend{}, tall, {}), trial(frugal::tbb_backend(2), tall, {}));
-  const frugal::types<frugal::bf16> narrow{};
-  EXPECT_EQ(trial(serial_backend{}, shapes(), {}, narrow),
-            trial(frugal::emulated_backend({.seed = 2, .lanes = 3}), shapes(), {}, narrow));
+  const frugal::bf16 narrow{};
+  const adafactor_config c{.lr = 0.01, .relative_step = true};
+  EXPECT_EQ(trial(serial_backend{}, shapes(), c, narrow), trial(five, shapes(), c, narrow));
+  const frugal::float_master master{};
+  EXPECT_EQ(trial(serial_backend{}, shapes(), c, narrow, master), trial(five, shapes(), c, narrow, master));
+  const frugal::stochastic drawn{7};
+  EXPECT_EQ(trial(serial_backend{}, shapes(), c, narrow, drawn), trial(five, shapes(), c, narrow, drawn));
+}
+
+// What a device is held to.
+TEST(adafactor, digests) {
+  EXPECT_EQ(trained_adafactor<float>(serial_backend{}), adafactor_digest);
+  EXPECT_EQ(trained_adafactor<frugal::bf16>(serial_backend{}, frugal::stochastic{7}), drawn_adafactor_digest);
+  EXPECT_EQ(trained_adafactor<frugal::bf16>(serial_backend{}, frugal::float_master{}), copied_adafactor_digest);
+}
+
+// A float copy moves as float parameters do; parameters are what it rounds to. Rounded at random they are the draw of
+// their step and place.
+TEST(adafactor, parameters_of_16_bits) {
+  using frugal::bf16;
+  const layout l = shapes();
+  const adafactor_config c{.lr = 1e-3, .weight_decay = 0.1, .relative_step = true};
+  const auto start = numbers<bf16>(l.size(), 99);
+  std::vector<float> whole;
+  for (bf16 v : start) whole.push_back(frugal::to_float(v));
+  auto master = start, drawn = start;
+  adafactor floats(serial_backend{}, l, c, frugal::types<float, bf16>{});
+  adafactor copied(serial_backend{}, l, c, frugal::types<bf16>{}, frugal::float_master{});
+  adafactor random(serial_backend{}, l, c, frugal::types<bf16>{}, frugal::stochastic{7});
+  EXPECT_EQ(copied.state_bytes(), floats.state_bytes() + 4u * std::size_t(l.size()));
+  for (std::uint64_t t = 1; t <= 3; ++t) {
+    const auto g = numbers<bf16>(l.size(), t);
+    floats.step(whole, g);
+    copied.step(master, g);
+    if (t > 1) continue;
+    random.step(drawn, g);
+    const frugal::random_stream stream{
+        frugal::random_stream{7}.derive(frugal::detail::rounding_traits<frugal::stochastic>::tag)};
+    for (frugal::tensor const& one : l.tensors())
+      for (frugal::index_t j = 0; j < one.size; ++j) {
+        const auto at = std::size_t(one.offset + j);
+        const std::uint32_t bits = std::bit_cast<std::uint32_t>(whole[at]);
+        const std::uint32_t up = (bits + (stream.word(1, one.address + std::uint64_t(j)) >> 16)) >> 16;
+        ASSERT_EQ(std::bit_cast<std::uint16_t>(drawn[at]), up) << at;
+      }
+  }
+  EXPECT_TRUE(same_bits(whole, piece<float>(frugal::save_state(copied), "master")));
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    ASSERT_EQ(frugal::to_float(master[i]), frugal::to_float(frugal::to_bf16(whole[i])));
+}
+
+// From zero a step has the floor's size, later the parameters'; the rate falls where 1 / sqrt(t) does.
+TEST(adafactor, steps_are_relative) {
+  const auto step = [](double lr, double start, int steps, double min_rms) {
+    adafactor opt(serial_backend{}, layout{{"x", {20, 30}}},
+                  {.lr = lr, .beta1 = 0, .relative_step = true, .min_rms = min_rms}, doubles);
+    std::vector<double> x(600, start);
+    double last = start;
+    for (int t = 0; t < steps; ++t) last = x[0], opt.step(x, std::vector<double>(600, t % 2 == 0 ? 1 : -1));
+    return last - x[0];
+  };
+  EXPECT_NEAR(step(0.01, 0, 1, 1e-3), 1e-5, 1e-17);
+  EXPECT_NEAR(step(0.01, -0.25, 1, 1e-3), 0.0025, 1e-15);
+  EXPECT_NEAR(step(0.5, 0, 9, 100), 100. / 3, 1e-11);
+  EXPECT_NEAR(step(5, 0, 1, 1), 1, 1e-14);
+}
+
+TEST(adafactor, options_of_a_step) {
+  const layout l{{"w", {6, 9}}, {"b", {5}}};
+  const auto start = numbers(l.size(), 1), g = numbers(l.size(), 2);
+  auto x = start, y = start, bad = g;
+  bad[7] = std::numeric_limits<float>::infinity();
+  const std::vector<float> half{0.5f};
+  const std::vector<double> rate{0.25};
+  adafactor opt(serial_backend{}, l, {.lr = 0.1}), twin(serial_backend{}, l, {.lr = 0.25});
+  opt.options().skip_nonfinite = true;
+  opt.step(x, bad);
+  EXPECT_TRUE(same_bits(start, x));
+  EXPECT_EQ(opt.report().skipped, 1);
+  EXPECT_TRUE(same_bits(frugal::save_state(twin), frugal::save_state(opt)));
+  opt.options().lr = frugal::view<double const>(rate.data(), 1);
+  opt.options().more_scale = frugal::view<float const>(half.data(), 1);
+  opt.options().gradient_scale = 2;
+  opt.step(x, g);
+  twin.step(y, g);
+  EXPECT_TRUE(same_bits(y, x));
+  EXPECT_EQ(opt.report().steps, 1);
+  EXPECT_NEAR(opt.report().gradient_norm, std::sqrt(frugal::sum_of_squares(serial_backend{}, g)), 1e-4);
 }
 
 // Squares of rank one are reproduced: without momentum and clipping each step is lr sign(g).
@@ -233,11 +335,19 @@ TEST(adafactor, mistakes_are_refused) {
   refused([](auto& c) { c.weight_decay = 1001; });
   refused([](auto& c) { c.beta2 = 1; });
   refused([](auto& c) { c.beta2 = NAN; });
+  refused([](auto& c) { c.min_rms = -1; });
+  refused([](auto& c) { c.min_rms = NAN; });
+  opt.options().clip_norm = 0;
+  EXPECT_THROW(opt.step(x, g), frugal::invalid_argument);
+  opt.options().clip_norm = 1e30;
+  opt.options().gradient_scale = NAN;
+  EXPECT_THROW(opt.step(x, g), frugal::invalid_argument);
+  opt.options() = {};
   EXPECT_THROW(opt.step(x, std::vector<float>(299)), frugal::invalid_argument);
   EXPECT_THROW(opt.step(x, x), frugal::invalid_argument);
   EXPECT_THROW(opt.step(frugal::view<float>(nullptr, 300), g), frugal::invalid_argument);
   EXPECT_TRUE(same_bits(y, x));
-  EXPECT_EQ(opt.steps(), 0);
+  EXPECT_EQ(opt.report().steps, 0);
   opt.step(x, g);
   adafactor(serial_backend{}, 300).step(y, g);
   EXPECT_TRUE(same_bits(y, x));
@@ -246,7 +356,8 @@ TEST(adafactor, mistakes_are_refused) {
 }
 
 TEST(adafactor, steps_do_not_allocate) {
-  adafactor opt(serial_backend{}, shapes());
+  adafactor opt(serial_backend{}, shapes(), {.relative_step = true});
+  opt.options().clip_norm = 1;
   std::vector<float> x = numbers(shapes().size(), 1), g = x;
   const long before = allocations;
   for (int t = 0; t < 3; ++t) opt.step(x, g);

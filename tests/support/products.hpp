@@ -92,15 +92,15 @@ void use(O& o) {
   }
   EXPECT_TRUE(has_changed(g, o.backend(), o.layout().size()));
 }
-template <class B, class P, class G>
-void use(frugal::adafactor<B, frugal::types<P, G>>& o) {
+template <class B, class P, class G, class R>
+void use(frugal::adafactor<B, frugal::types<P, G>, R>& o) {
   const frugal::index_t n = o.layout().size();
   auto x = memory<P>(o.backend(), n, 1);
   const auto g = memory<G>(o.backend(), n, 1);
   o.config().lr = 0.5;
   o.step(x.view(), frugal::view<G const, typename B::space>(g.view()));
   EXPECT_TRUE(has_changed(x, o.backend(), n));
-  EXPECT_EQ(o.steps(), 1);
+  EXPECT_EQ(o.report().steps, 1);
 }
 template <class D, class S, class P, class G, class R, class B>
 void use(frugal::mezo<B, D, S, frugal::types<P, G>, R>& o) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Second moments as a row and a column of each matrix (Shazeer and Stern, ICML 2018): the kernels. A team has a
 /// panel of 64 rows and 4096 columns. Sums of a panel's rows are canonical, those of its columns in the order of rows;
-/// panels are added in their order.
+/// panels are added in their order. A rule of theirs has the coefficients of a group (beta1, rest1, beta2, rest2,
+/// epsilon), says with `relative` whether parameters are measured, and concludes what a tensor's step is.
 #pragma once
 #include "element.hpp"
 #include "measure.hpp"
@@ -26,36 +27,10 @@ struct whole_tensor {
   index_t first_panel, panels, size;
   std::int32_t tensor, group;
 };
-struct control {
-  std::int64_t step = 0;
-  double power = 1;  // decay^t
-};
+/// What the step of a tensor is multiplied by, and the parameters.
 template <class T>
-struct coefficients {
-  T beta1, rest1, beta2, rest2, epsilon, shrink;
-  double lr;
-};
-
-/// The step begins: coefficients of each group.
-template <class T, class Config>
-struct begin {
-  Config config;
-  group_factors const* factors;
-  std::int32_t groups;
-  control* ctl;
-  coefficients<T>* to;
-  FRUGAL_FN void operator()() const {
-    const exact one(1.0), before(ctl->power), now = before * exact(config.decay);
-    const exact b = config.beta2 < 0 ? exact(config.decay) * (one - before) / (one - now) : exact(config.beta2);
-    ctl->power = now.v[0];
-    ++ctl->step;
-    for (std::int32_t i = 0; i < groups; ++i) {
-      const exact lr = exact(config.lr) * exact(factors[i].lr);
-      const exact lambda = exact(config.weight_decay) * exact(factors[i].weight_decay);
-      to[i] = {T(config.beta1),   T(1 - config.beta1),         T(b.v[0]), T((one - b).v[0]),
-               T(config.epsilon), T((one - lr * lambda).v[0]), lr.v[0]};
-    }
-  }
+struct of_tensor {
+  T factor, shrink;
 };
 
 /// What a team has of a matrix.
@@ -82,23 +57,25 @@ struct panels {
 };
 
 /// First pass: sums of squares of each panel's rows and columns.
-template <class T, class G>
+template <class Rule, class G>
 struct sums {
+  using T = typename Rule::scalar;
   static constexpr unsigned team_threads = unsigned(reduction_slots);
   static constexpr int scratch_bytes = int(reduction_slots + panel_columns) * int(sizeof(T));
   panels work;
+  control<Rule> const* ctl;
   G const* const* g;
-  coefficients<T> const* of_group;
+  Rule const* of_group;
   T *rows, *columns;
 
   struct square {
     G const* g;
-    T epsilon;
+    T by, epsilon;
     // Rows are short: to go to a boundary first would cost more than it saves.
     FRUGAL_FN G const* contiguous() const { return nullptr; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
-      const auto v = c.load(g);
+      const auto v = c.load(g) * by;
       return v * v + epsilon;
     }
   };
@@ -114,7 +91,7 @@ struct sums {
     FRUGAL_FN void operator()(Chunk c) const {
       auto sum = f(c);
       if (!first) sum = c.load(to) + sum;
-      if (rows > 1) sum = sum + square{f.g + stride, f.epsilon}(c);
+      if (rows > 1) sum = sum + square{f.g + stride, f.by, f.epsilon}(c);
       c.store(to, sum);
     }
   };
@@ -130,32 +107,35 @@ struct sums {
   index_t teams() const { return work.count; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
+    if (ctl->skip != 0) return;
     const panel p = work.at(team.rank());
     T* const column = team.template scratch<T>() + reduction_slots;
-    const T epsilon = of_group[p.m.group].epsilon;
-    const square from{g[p.m.tensor] + p.m.inner + p.column, epsilon};
+    const T by = ctl->factor, epsilon = of_group[p.m.group].epsilon;
+    const square from{g[p.m.tensor] + p.m.inner + p.column, by, epsilon};
     constexpr index_t together = 2;  // rows that stay in a level-1 cache
     T* const sum_of = rows + p.m.row_parts + p.strip * p.m.rows;
     for (index_t i = p.first; i < p.last; i += together) {
       const int n = i + together < p.last ? int(together) : int(p.last - i);
       for (int k = 0; k < n; ++k) {
-        const T s = team.template sum<T>(square{from.g + (i + k) * p.m.columns, epsilon}, 0, p.width);
+        const T s = team.template sum<T>(square{from.g + (i + k) * p.m.columns, by, epsilon}, 0, p.width);
         if (team.lane() == 0) sum_of[i + k] = s;
         team.sync();  // before the scratch is written again
       }
       team.template for_values<T>(p.width,
-                                  add{{from.g + i * p.m.columns, epsilon}, column, n, p.m.columns, i == p.first});
+                                  add{{from.g + i * p.m.columns, by, epsilon}, column, n, p.m.columns, i == p.first});
     }
     team.template for_values<T>(p.width, copy{column, columns + p.m.column_parts + p.number * p.m.columns + p.column});
   }
 };
 
 /// Running means of rows or of columns, from the panels' sums in their order.
-template <class T, bool Rows>
+template <class Rule, bool Rows>
 struct average {
+  using T = typename Rule::scalar;
   using scalar = T;
   matrix const* table;
-  coefficients<T> const* of_group;
+  control<Rule> const* ctl;
+  Rule const* of_group;
   T const* parts;
   T *state, *inverse;  // of columns: 1 / sqrt(c)
 
@@ -164,7 +144,7 @@ struct average {
     index_t count, stride;
     T const* parts;
     T *state, *inverse;
-    bool active = true;
+    bool active;
     FRUGAL_FN bool aligned(int width) const {
       return multiple_of(parts, width) && stride % width == 0 && multiple_of(state, width) &&
              multiple_of(inverse, width);
@@ -182,7 +162,7 @@ struct average {
   };
   FRUGAL_FN bound bind(segment const& s) const {
     const matrix m = table[s.tensor];
-    const coefficients<T> k = of_group[m.group];
+    Rule const& k = of_group[m.group];
     const T scale = T((exact(1.0) / exact(double(Rows ? m.columns : m.rows))).v[0]);
     const index_t panels = (m.rows + panel_rows - 1) / panel_rows;
     return {k.beta2,
@@ -192,7 +172,8 @@ struct average {
             Rows ? m.rows : m.columns,
             parts + (Rows ? m.row_parts : m.column_parts),
             state + s.slot,
-            inverse + s.slot};
+            inverse + s.slot,
+            ctl->skip == 0};
   }
 };
 /// What tile_sums adds for the mean of rows.
@@ -234,19 +215,24 @@ template <class T, class G>
 struct update {
   G const* g;
   T const* column;
-  T row;
+  T by, row;
   FRUGAL_GENERIC template <class Chunk>
   FRUGAL_FN auto of(Chunk c) const {
-    return (c.load(g) * row) * c.load(column);
+    return ((c.load(g) * by) * row) * c.load(column);
   }
 };
-/// Second pass: sums of u^2.
-template <class T, class G>
+/// Second pass: sums of u^2, and of x^2 where steps are relative to it, as many numbers later.
+template <class Rule, class P, class G, class Rounding>
 struct measure {
+  using T = typename Rule::scalar;
   static constexpr unsigned team_threads = unsigned(reduction_slots);
   static constexpr int scratch_bytes = int(reduction_slots) * int(sizeof(T));
   panels work;
+  control<Rule> const* ctl;
+  P const* const* x;
   G const* const* g;
+  Rule const* of_group;
+  Rounding rounding;
   T const *inverse_rows, *inverse_columns;
   double* sum;
 
@@ -259,61 +245,90 @@ struct measure {
       return u * u;
     }
   };
+  struct square_of_x {
+    P const* x;
+    Rounding rounding;
+    FRUGAL_FN P const* contiguous() const { return nullptr; }
+    FRUGAL_GENERIC template <class Chunk>
+    FRUGAL_FN auto operator()(Chunk c) const {
+      const auto x0 = c.load(x), v = rounding.template precise<P>(x0, rounding.load(c, x0));
+      return v * v;
+    }
+  };
   index_t teams() const { return work.count; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
+    if (ctl->skip != 0) return;
     const panel p = work.at(team.rank());
-    double s = 0;
+    const bool relative = of_group[p.m.group].relative;
+    double s = 0, of_x = 0;
     for (index_t i = p.first; i < p.last; ++i) {
-      const update<T, G> u{g[p.m.tensor] + p.m.inner + i * p.m.columns + p.column,
-                           inverse_columns + p.m.column + p.column, inverse_rows[p.m.row + i]};
+      const index_t at = i * p.m.columns + p.column;
+      const update<T, G> u{g[p.m.tensor] + p.m.inner + at, inverse_columns + p.m.column + p.column, ctl->factor,
+                           inverse_rows[p.m.row + i]};
       s = s + double(team.template sum<T>(square(u), 0, p.width));
       team.sync();
+      if (!relative) continue;
+      const square_of_x v{x[p.m.tensor] + p.m.inner + at, rounding.bind({.slot = p.m.slot + at})};
+      of_x = of_x + double(team.template sum<T>(v, 0, p.width));
+      team.sync();
     }
-    if (team.lane() == 0) sum[team.rank()] = s;
+    if (team.lane() != 0) return;
+    sum[team.rank()] = s;
+    sum[work.count + team.rank()] = of_x;
   }
 };
 /// The factor of each tensor's updates.
-template <class T>
+template <class Rule>
 struct conclude {
+  using T = typename Rule::scalar;
   static constexpr unsigned team_threads = unsigned(reduction_slots);
   static constexpr int scratch_bytes = int(reduction_slots) * int(sizeof(double));
   whole_tensor const* table;
-  index_t count;
-  coefficients<T> const* of_group;
-  double clip;
+  index_t count, panels;
+  control<Rule> const* ctl;
+  Rule const* of_group;
   double* sum;
-  T* factor;
+  of_tensor<T>* to;
 
   index_t teams() const { return count; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
+    if (ctl->skip != 0) return;
     const whole_tensor t = table[team.rank()];
-    const exact s(sum_in_place(team, sum + t.first_panel, t.panels)), lr(of_group[t.group].lr);
-    if (team.lane() != 0) return;
-    const exact ratio = sqrt(s / exact(double(t.size))) / exact(clip);
-    factor[t.tensor] = T((ratio.v[0] <= 1 ? lr : lr / ratio).v[0]);  // a NaN goes on into the step
+    Rule const& rule = of_group[t.group];
+    double of_x = 0;
+    const double of_u = sum_in_place(team, sum + t.first_panel, t.panels);
+    if (rule.relative) of_x = sum_in_place(team, sum + panels + t.first_panel, t.panels);
+    if (team.lane() == 0) to[t.tensor] = rule.conclude(of_u, of_x, double(t.size), ctl->step);
   }
 };
 /// Third pass.
-template <class T, class P, class G>
+template <class Rule, class P, class G, class Rounding>
 struct apply {
+  using T = typename Rule::scalar;
+  static constexpr bool draws = std::is_same_v<Rounding, round_at_random>;
   static constexpr unsigned team_threads = unsigned(reduction_slots);
-  static constexpr int scratch_bytes = 16;
+  static constexpr int scratch_bytes = draws ? int(panel_columns + 8) * int(sizeof(std::uint32_t)) : 16;
   panels work;
+  control<Rule> const* ctl;
   P* const* x;
   G const* const* g;
-  coefficients<T> const* of_group;
-  T const *inverse_rows, *inverse_columns, *factor;  // the last of each tensor
-  T* momentum;                                       // null: none
+  Rule const* of_group;
+  Rounding rounding;
+  T const *inverse_rows, *inverse_columns;
+  of_tensor<T> const* of;
+  T* momentum;  // null: none
 
   struct row {
     update<T, G> u;
     P* x;
     T* m;
     T factor, beta1, rest1, shrink;
+    decltype(Rounding().bind({})) rounding;
     FRUGAL_FN bool aligned(int width) const {
-      return multiple_of(x, width) && multiple_of(u.g, width) && multiple_of(u.column, width) && multiple_of(m, width);
+      return multiple_of(x, width) && multiple_of(u.g, width) && multiple_of(u.column, width) &&
+             multiple_of(m, width) && rounding.aligned(width);
     }
     FRUGAL_FN P const* contiguous() const { return x; }
     FRUGAL_GENERIC template <class Chunk>
@@ -324,24 +339,36 @@ struct apply {
         step = beta1 * c.load(m) + rest1 * step;
         c.store(m, step);
       }
-      c.store(x, shrink * c.load(x) - step);
+      const V x0 = c.load(x), kept = rounding.load(c, x0);
+      const V x1 = shrink * rounding.template precise<P>(x0, kept) - step;
+      c.store(x, rounding.template stored<P>(c, x1));
+      rounding.store(c, x1);
     }
   };
   index_t teams() const { return work.count; }
   FRUGAL_GENERIC template <class Team>
   FRUGAL_FN void operator()(Team const& team) const {
+    if (ctl->skip != 0) return;
     const panel p = work.at(team.rank());
-    const coefficients<T> k = of_group[p.m.group];
+    Rule const& k = of_group[p.m.group];
+    const of_tensor<T> step = of[p.m.tensor];
     for (index_t i = p.first; i < p.last; ++i) {
       const index_t at = i * p.m.columns + p.column;
-      team.template for_values<T>(p.width, row{{g[p.m.tensor] + p.m.inner + at, inverse_columns + p.m.column + p.column,
-                                                inverse_rows[p.m.row + i]},
-                                               x[p.m.tensor] + p.m.inner + at,
-                                               momentum ? momentum + p.m.slot + at : nullptr,
-                                               factor[p.m.tensor],
-                                               k.beta1,
-                                               k.rest1,
-                                               k.shrink});
+      const segment here{.slot = p.m.slot + at, .size = p.width, .inner = p.m.inner + at, .tensor = p.m.tensor};
+      row r{
+          {g[p.m.tensor] + here.inner, inverse_columns + p.m.column + p.column, ctl->factor, inverse_rows[p.m.row + i]},
+          x[p.m.tensor] + here.inner,
+          momentum ? momentum + here.slot : nullptr,
+          step.factor,
+          k.beta1,
+          k.rest1,
+          step.shrink,
+          rounding.bind(here)};
+      if constexpr (draws) {
+        team.sync();  // all are done with the row before
+        r.rounding = rounding.draw(team, everywhere{}, here, p.width, team.template scratch<std::uint32_t>());
+      }
+      team.template for_values<T>(p.width, r);
     }
   }
 };
