@@ -8,6 +8,7 @@
 #include "support/backends.hpp"
 #include "support/driver.hpp"
 #include "support/golden.hpp"
+#include "support/narrow_moments.hpp"
 #include "support/refusal.hpp"
 
 namespace {
@@ -251,6 +252,10 @@ TEST(muon, small_steps_are_not_lost) {
   EXPECT_GT(distance(frugal::stochastic{.seed = 1}), 0.5);
 }
 
+TEST(muon, momentum_of_16_bits) {
+  const auto on = [](auto const& b, auto storage) { return frugal::muon(b, shapes(), {.lr = 0.1}, storage); };
+  expect_rounded_moments([&](auto storage) { return on(cpu, storage); });
+}
 TEST(muon, groups_move_as_matrices_of_their_own) {
   const layout l{{{"a", {6, 9}}, {"b", {9, 4}, "slow"}}, {{.name = "slow", .lr = 0.5, .weight_decay = 2}}};
   auto x = numbers(l.size(), 1);

@@ -6,6 +6,7 @@
 #include "support/backends.hpp"
 #include "support/dense_suite.hpp"
 #include "support/kronecker.hpp"
+#include "support/narrow_moments.hpp"
 
 namespace {
 using namespace frugal_test;
@@ -210,6 +211,12 @@ TEST(shampoo, houses_options) {
   test_options([](layout const& l, auto... p) {
     return shampoo(cpu, l, shampoo_config{.lr = 0.01, .weight_decay = 0.1, .frequency = 2, .max_dim = 5}, p...);
   });
+}
+
+TEST(shampoo, moments_of_16_bits) {
+  auto how = few_steps<shampoo_config>(32);
+  how.graft = false;  // whose norm is that of the rounded moments
+  expect_rounded_moments([&](auto storage) { return shampoo(cpu, few_tensors(), how, storage); });
 }
 
 TEST(shampoo, refusals) {

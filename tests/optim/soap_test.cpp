@@ -6,6 +6,7 @@
 #include "support/backends.hpp"
 #include "support/dense_suite.hpp"
 #include "support/kronecker.hpp"
+#include "support/narrow_moments.hpp"
 
 namespace {
 using namespace frugal_test;
@@ -233,6 +234,32 @@ TEST(soap, a_device_gives_the_bits_of_serial) {  // which are these
 
 TEST(soap, houses_options) {
   test_options([](layout const& l) { return soap(cpu, l, soap_config{.lr = 0.01, .frequency = 2}); });
+}
+
+// Where bases turn, moments turn with them, and are rounded once more.
+TEST(soap, moments_of_16_bits) {
+  auto how = few_steps<soap_config>();
+  how.frequency = 100;
+  expect_rounded_moments([&](auto storage) { return soap(cpu, few_tensors(), how, storage); });
+  how.frequency = 1;
+  const layout one{{"w", {30, 41}}};
+  soap full(cpu, one, how);
+  soap narrow(cpu, one, how, frugal::bf16_state{});
+  const index_t n = one.size();
+  auto x = numbers(n, 1), y = x;
+  for (int t = 0; t < 12; ++t) {
+    const auto g = numbers(n, std::uint64_t(2 + t));
+    full.step(x, g), narrow.step(y, g);
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 2e-3) << i;  // of 0.1, a last place is 4e-4
+  const auto m = piece<float>(frugal::save_state(full), "m");
+  const auto m16 = piece<frugal::bf16>(frugal::save_state(narrow), "m");
+  double error = 0, all = 0;
+  for (std::size_t i = 0; i < m16.size(); ++i) {
+    error += std::pow(m[i] - frugal::to_float(m16[i]), 2);
+    all += std::pow(m[i], 2);
+  }
+  EXPECT_LT(std::sqrt(error / all), 0.02);
 }
 
 TEST(soap, refusals) {

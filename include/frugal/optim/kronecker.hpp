@@ -128,16 +128,16 @@ struct copy_block {
   }
 };
 
-/// to = factor g, in the type that is computed in.
-template <class T, class G>
+/// to = factor g, by way of the type that is computed in.
+template <class T, class G, class To = T>
 struct scaled_gradient {
   using scalar = T;
   G const* g;
-  T* to;
+  To* to;
   T factor;
   struct bound {
     G const* g;
-    T* to;
+    To* to;
     T factor;
     bool active = true;
     FRUGAL_FN bool aligned(int width) const { return multiple_of(g, width) && multiple_of(to, width); }
@@ -152,17 +152,19 @@ struct scaled_gradient {
 };
 
 /// The moments of a rule, and what it makes of them: rule.along(m, v). g and d may be one.
-template <class Rule>
+template <class Rule, class Cell>
 struct moments_update {
   using scalar = typename Rule::scalar;
   using T = scalar;
   Rule const* rule;
   T const* g;
-  T *m, *v, *d;
+  Cell *m, *v;
+  T* d;
   struct bound {
     Rule rule;
     T const* g;
-    T *m, *v, *d;
+    Cell *m, *v;
+    T* d;
     bool active = true;
     FRUGAL_FN bool aligned(int width) const {
       return multiple_of(g, width) && multiple_of(m, width) && multiple_of(v, width) && multiple_of(d, width);

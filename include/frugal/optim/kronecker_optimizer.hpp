@@ -35,10 +35,13 @@ class by_size {
 /// @tparam Method a class derived from this one: `shape(tensor)` says how a tensor is cut, `begin(...)` and `move(...)`
 /// what is done with one that has matrices
 template <class Method, template <class> class RuleOf, team_backend Backend, class Types, class Rounding,
-          class Provider>
+          class Provider, class Storage>
 class kronecker_optimizer {
  protected:
   using T = typename Types::compute;
+  using storage_traits = detail::storage_traits<Storage, T>;
+  using cell = typename storage_traits::cell;
+  static_assert(block_of<Storage> == 0, "frugal: moments of soap and shampoo are stored as full or bf16_state");
   using param = typename Types::param;
   using grad = typename Types::grad;
   using rule = RuleOf<T>;
@@ -53,6 +56,7 @@ class kronecker_optimizer {
  public:
   using config_type = typename rule::config;
   using space = typename Backend::space;
+  static constexpr bool moves_tensors_alone = true;  ///< no tensor knows of the others: they may be on several ranks
 
   kronecker_optimizer(kronecker_optimizer&&) noexcept = default;
   kronecker_optimizer& operator=(kronecker_optimizer&&) noexcept = default;
@@ -105,7 +109,7 @@ class kronecker_optimizer {
   std::size_t state_bytes() const { return m_.bytes() + v_.bytes() + master_.bytes() + pq_.bytes(); }
   /// Bytes that do not belong to the state: copies of the largest tensor.
   std::size_t workspace_bytes() const { return g_.bytes() + w1_.bytes() + w2_.bytes() + method().bytes(); }
-  std::string algorithm() const { return text(rule::name, "/full", rounding_policy::name); }
+  std::string algorithm() const { return text(rule::name, "/", storage_traits::name, rounding_policy::name); }
   std::uint64_t state_layout() const { return state_layout_; }
   frugal::layout const& layout() const { return layout_; }
   Backend const& backend() const { return backend_; }
@@ -140,10 +144,10 @@ class kronecker_optimizer {
         rounding_(policy_or_default<Rounding>(policies...)),
         linalg_(backend_, policy_or_default<Provider>(policies...)) {
     static_assert(
-        ((std::is_same_v<Policies, Types> || std::is_same_v<Policies, Rounding> ||
-          std::is_same_v<Policies, Provider>)&&...),
-        "frugal: a policy is types<>, a rounding (nearest, stochastic, float_master) or who carries out dense algebra "
-        "(builtin_linalg, eigen_linalg, cublas_linalg), at most one of each");
+        ((std::is_same_v<Policies, Types> || std::is_same_v<Policies, Rounding> || std::is_same_v<Policies, Provider> ||
+          std::is_same_v<Policies, Storage>)&&...),
+        "frugal: a policy is types<>, a rounding (nearest, stochastic, float_master), a storage (full, bf16_state) or "
+        "who carries out dense algebra (builtin_linalg, eigen_linalg, cublas_linalg), at most one of each");
     check_settings();
   }
 
@@ -164,7 +168,7 @@ class kronecker_optimizer {
       else plain.push_back(p.where);
     }
     for (segment const& s : plain) hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
-    constexpr index_t line = 64 / sizeof(T);
+    constexpr index_t line = 64 / sizeof(cell);
     plain_ = work_table<Backend>(backend_, std::move(plain), line);
     index_t slots = plain_.slots();
     std::vector<segment> table;
@@ -187,8 +191,8 @@ class kronecker_optimizer {
     state_layout_ = hash.value();
     const auto phases = refresh_phases(cost, config_.frequency, spread);
     for (std::size_t i = 0; i < pieces_.size(); ++i) pieces_[i].phase = phases[i];
-    m_ = zeros<T>(backend_, slots);
-    v_ = zeros<T>(backend_, slots);
+    m_ = zeros<cell>(backend_, slots);
+    v_ = zeros<cell>(backend_, slots);
     pq_ = zeros<T>(backend_, matrix_cells);
     if constexpr (copied) master_ = zeros<float>(backend_, slots);
     std::vector<std::uint64_t> addresses;
@@ -252,8 +256,21 @@ class kronecker_optimizer {
   }
   void moments(piece const& p, T const* g, T* d) const {
     backend_.for_each(one_segment(p.where.size),
-                      moments_update<rule>{rules_there_.data() + p.where.group, g, m_.data() + p.where.slot,
-                                           v_.data() + p.where.slot, d});
+                      moments_update<rule, cell>{rules_there_.data() + p.where.group, g, m_.data() + p.where.slot,
+                                                 v_.data() + p.where.slot, d});
+  }
+  /// A tensor's state as what is computed with: where it is, or in the place of the gradient.
+  T* wide(piece const& p, cell* state) const {
+    if constexpr (std::is_same_v<cell, T>) return state;
+    else {
+      backend_.for_each(one_segment(p.where.size), scaled_gradient<T, cell>{state, g_.data(), T(1)});
+      return g_.data();
+    }
+  }
+  void keep(piece const& p, T const* from, cell* state) const {
+    if constexpr (!std::is_same_v<cell, T>)
+      backend_.for_each(one_segment(p.where.size), scaled_gradient<T, T, cell>{from, state, T(1)});
+    else if (from != state) backend_.copy(state, from, std::size_t(p.where.size) * sizeof(T));
   }
   /// The sum of squares of what f gives for a tensor.
   template <class F>
@@ -282,7 +299,8 @@ class kronecker_optimizer {
   Rounding rounding_;
   linalg<Backend, Provider> linalg_;
   std::vector<piece> pieces_;
-  buffer<T, Backend> m_, v_, pq_, g_, w1_, w2_, scale_;
+  buffer<cell, Backend> m_, v_;
+  buffer<T, Backend> pq_, g_, w1_, w2_, scale_;
   buffer<double, Backend> sums_, more_sums_;
   mutable state_of_step control_;
   mutable std::int64_t started_ = 0;
@@ -378,7 +396,7 @@ class kronecker_optimizer {
     else return round_to_nearest{};
   }
   void run_plain() {
-    using update_type = element_update<rule, everywhere, typename rounding_policy::kernel, param, grad, T>;
+    using update_type = element_update<rule, everywhere, typename rounding_policy::kernel, param, grad, cell>;
     update_type update{&there_.data()->of,
                        rules_there_.data(),
                        {},

@@ -17,13 +17,17 @@
 namespace frugal {
 inline namespace v0 {
 
-/// Policies: types<>, a rounding, and who carries out dense algebra (builtin_linalg, eigen_linalg{} ...), in any order.
-template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg>
+/// Policies: types<>, a rounding, a storage of the momentum (full, bf16_state), and who carries out dense algebra
+/// (builtin_linalg, eigen_linalg{} ...), in any order.
+template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg,
+          class Storage = full>
 class muon {
   using P = typename Types::param;
   using G = typename Types::grad;
   using T = typename Types::compute;
   using rule = muon_rule<T>;
+  using storage_traits = detail::storage_traits<Storage, T>;
+  using cell = typename storage_traits::cell;
   using control = detail::control<rule>;
   using rounding = typename detail::rounding_traits<Rounding>::kernel;
   static constexpr bool copied = std::is_same_v<Rounding, float_master>, random = std::is_same_v<Rounding, stochastic>;
@@ -32,9 +36,12 @@ class muon {
       "frugal: stochastic and float_master are for bf16 and half parameters: add frugal::types<frugal::bf16>{}, "
       "or leave the rounding out");
 
+  static_assert(detail::block_of<Storage> == 0, "frugal: the momentum of muon is stored as full or bf16_state");
+
  public:
   using config_type = muon_config;
   using space = typename Backend::space;
+  static constexpr bool moves_tensors_alone = true;  ///< no tensor knows of the others: they may be on several ranks
 
   /// Throws where a tensor that is not in a frozen group is no matrix.
   template <class... Policies>
@@ -45,10 +52,10 @@ class muon {
         groups_(layout_.groups()),
         rounding_(detail::policy_or_default<Rounding>(policies...)) {
     static_assert(
-        ((std::is_same_v<Policies, Types> || std::is_same_v<Policies, Rounding> ||
-          std::is_same_v<Policies, Provider>)&&...),
-        "frugal: a policy of muon is types<>, a rounding (nearest, stochastic, float_master) or a provider of "
-        "dense algebra, at most one of each, and that of the object's type");
+        ((std::is_same_v<Policies, Types> || std::is_same_v<Policies, Rounding> || std::is_same_v<Policies, Provider> ||
+          std::is_same_v<Policies, Storage>)&&...),
+        "frugal: a policy of muon is types<>, a rounding (nearest, stochastic, float_master), a storage (full, "
+        "bf16_state) or a provider of dense algebra, at most one of each, and that of the object's type");
     place();
   }
   muon(muon&&) noexcept = default;
@@ -97,7 +104,9 @@ class muon {
   /// Of what a step needs besides, once for all matrices: two of the largest, and two squares of the longest short
   /// side.
   std::size_t workspace_bytes() const { return x_.bytes() + y_.bytes() + a_.bytes() + b_.bytes(); }
-  std::string algorithm() const { return detail::text(rule::name, "/full", detail::rounding_traits<Rounding>::name); }
+  std::string algorithm() const {
+    return detail::text(rule::name, "/", storage_traits::name, detail::rounding_traits<Rounding>::name);
+  }
   std::uint64_t state_layout() const { return state_layout_; }
   frugal::layout const& layout() const { return layout_; }
   Backend const& backend() const { return la_.backend(); }
@@ -131,7 +140,7 @@ class muon {
     matrices_ = matrices;
     slots_ = matrices.empty() ? 0 : matrices.back().slot + matrices.back().size;
     measured_ = detail::work_table<Backend>(backend(), std::move(matrices), 1);
-    m_ = zeros<T>(backend(), slots_);
+    m_ = zeros<cell>(backend(), slots_);
     master_ = zeros<float>(backend(), copied ? slots_ : 0);
     for (auto* each : {&x_, &y_}) *each = zeros<T>(backend(), cells);
     for (auto* each : {&a_, &b_}) *each = zeros<T>(backend(), side * side);
@@ -163,8 +172,8 @@ class muon {
     const index_t n = s.size, rows = layout_.tensors()[tensor].shape[0], cols = n / rows;
     rule const* const r = rules_.data() + s.group;
     const one_segment all(n);
-    backend().for_each(all,
-                       detail::muon_momentum<T, G>{control_.data(), r, gs_[tensor], m_.data() + s.slot, x_.data()});
+    backend().for_each(
+        all, detail::muon_momentum<T, G, cell>{control_.data(), r, gs_[tensor], m_.data() + s.slot, x_.data()});
     double const* squares =
         detail::canonical_sum(backend(), all, detail::elements<T, T, true>{x_.data()}, sums_.data());
     backend().for_each(all, detail::muon_normalise<T>{squares, x_.data()});
@@ -218,7 +227,8 @@ class muon {
   std::vector<P*> xs_;
   std::vector<G const*> gs_;
   detail::work_table<Backend> measured_;
-  buffer<T, Backend> m_, x_, y_, a_, b_;
+  buffer<cell, Backend> m_;
+  buffer<T, Backend> x_, y_, a_, b_;
   buffer<float, Backend> master_;
   buffer<std::uint64_t, Backend> addresses_;
   buffer<control, Backend> control_;
@@ -228,7 +238,7 @@ class muon {
   buffer<double, Backend> sums_;
 };
 template <class B, class... P>
-muon(B, layout, muon_config, P...) -> muon<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
+muon(B, layout, muon_config, P...) -> muon<B, types_of<P...>, rounding_of<P...>, provider_of<P...>, storage_of<P...>>;
 template <class B>
 muon(B, layout) -> muon<B>;
 

@@ -67,18 +67,20 @@ struct muon_rule {
 namespace detail {
 
 /// m and u of one matrix.
-template <class T, class G>
+template <class T, class G, class Cell>
 struct muon_momentum {
   using scalar = T;
   control<muon_rule<T>> const* ctl;
   muon_rule<T> const* rule;
   G const* g;
-  T *m, *u;
+  Cell* m;
+  T* u;
   struct bound {
     muon_rule<T> rule;
     T factor;
     G const* g;
-    T *m, *u;
+    Cell* m;
+    T* u;
     bool active;
     FRUGAL_FN bool aligned(int width) const {
       return multiple_of(g, width) && multiple_of(m, width) && multiple_of(u, width);

@@ -97,15 +97,15 @@ struct shampoo_rule {
 
 namespace detail {
 /// Squares of the direction that lends its norm.
-template <class Rule>
+template <class Rule, class Cell>
 struct grafted_squares {
   using scalar = typename Rule::scalar;
   Rule const* rule;
-  scalar const *m, *v;
+  Cell const *m, *v;
   struct bound {
     Rule rule;
-    scalar const *m, *v;
-    scalar const* contiguous() const { return m; }
+    Cell const *m, *v;
+    Cell const* contiguous() const { return m; }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
       const auto a = rule.grafted(c.load(m), c.load(v));
@@ -116,11 +116,13 @@ struct grafted_squares {
 };
 }  // namespace detail
 
-/// @param policies types<>, a rounding, and who carries out dense algebra, in any order
-template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg>
-class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Rounding, Provider>, shampoo_rule, Backend,
-                                                   Types, Rounding, Provider> {
-  using base = detail::kronecker_optimizer<shampoo, shampoo_rule, Backend, Types, Rounding, Provider>;
+/// @param policies types<>, a rounding, a storage of the moments (full, bf16_state), and who carries out dense algebra,
+/// in any order
+template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg,
+          class Storage = full>
+class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Rounding, Provider, Storage>, shampoo_rule,
+                                                   Backend, Types, Rounding, Provider, Storage> {
+  using base = detail::kronecker_optimizer<shampoo, shampoo_rule, Backend, Types, Rounding, Provider, Storage>;
   friend base;
   using typename base::block;
   using typename base::matrices;
@@ -185,8 +187,8 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
     }
     double const* norm = nullptr;
     if (c.graft) {
-      detail::grafted_squares<shampoo_rule<T>> squares{this->rules_there_.data() + p.where.group,
-                                                       this->m_.data() + p.where.slot, this->v_.data() + p.where.slot};
+      detail::grafted_squares<shampoo_rule<T>, typename base::cell> squares{
+          this->rules_there_.data() + p.where.group, this->m_.data() + p.where.slot, this->v_.data() + p.where.slot};
       norm = this->sum(p, squares, this->more_sums_);
     }
     this->apply(p, d, norm ? this->scale_to(p, d, norm) : nullptr);
@@ -205,7 +207,8 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
   buffer<T, Backend> compact_, turned_;
 };
 template <class B, class... P>
-shampoo(B, layout, shampoo_config, P...) -> shampoo<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
+shampoo(B, layout, shampoo_config, P...)
+    -> shampoo<B, types_of<P...>, rounding_of<P...>, provider_of<P...>, storage_of<P...>>;
 template <class B>
 shampoo(B, layout) -> shampoo<B>;
 

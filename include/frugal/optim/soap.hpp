@@ -83,11 +83,13 @@ struct soap_rule {
   }
 };
 
-/// @param policies types<>, a rounding, and who carries out dense algebra, in any order
-template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg>
-class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, Provider>, soap_rule, Backend, Types,
-                                                Rounding, Provider> {
-  using base = detail::kronecker_optimizer<soap, soap_rule, Backend, Types, Rounding, Provider>;
+/// @param policies types<>, a rounding, a storage of the moments (full, bf16_state), and who carries out dense algebra,
+/// in any order
+template <class Backend, class Types = types<>, class Rounding = nearest, class Provider = builtin_linalg,
+          class Storage = full>
+class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, Provider, Storage>, soap_rule, Backend,
+                                                Types, Rounding, Provider, Storage> {
+  using base = detail::kronecker_optimizer<soap, soap_rule, Backend, Types, Rounding, Provider, Storage>;
   friend base;
   using typename base::block;
   using typename base::matrices;
@@ -179,9 +181,9 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
     if (!b.axes.empty() && this->due(p)) turn(p, b, w1, w2);
   }
   void turn(piece const& p, block const& b, T* w1, T* w2) {
-    T *const m = this->m_.data() + p.where.slot, *const v = this->v_.data() + p.where.slot;
-    T const* const back = this->through(b, m, false, w1, w2);
-    T* const spare = back == w1 ? w2 : w1;
+    const auto m = this->m_.data() + p.where.slot, kept_v = this->v_.data() + p.where.slot;
+    T const* const back = this->through(b, this->wide(p, m), false, w1, w2);
+    T *const v = this->wide(p, kept_v), *const spare = back == w1 ? w2 : w1;
     auto const& la = this->linalg_;
     const auto bytes = std::size_t(b.size) * sizeof(T);
     for (matrices const& a : b.axes) {
@@ -195,7 +197,8 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
               this->along(spare, b, a.axis));
       this->backend_.copy(v, spare, bytes);
     }
-    this->backend_.copy(m, this->through(b, back, true, w1, w2), bytes);
+    this->keep(p, v, kept_v);
+    this->keep(p, this->through(b, back, true, w1, w2), m);
   }
   std::size_t bytes() const { return product_.bytes() + ordered_.bytes() + values_.bytes() + order_.bytes(); }
 
@@ -206,7 +209,7 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
   buffer<std::uint32_t, Backend> order_;
 };
 template <class B, class... P>
-soap(B, layout, soap_config, P...) -> soap<B, types_of<P...>, rounding_of<P...>, provider_of<P...>>;
+soap(B, layout, soap_config, P...) -> soap<B, types_of<P...>, rounding_of<P...>, provider_of<P...>, storage_of<P...>>;
 template <class B>
 soap(B, layout) -> soap<B>;
 
