@@ -39,6 +39,7 @@ hip_figures() {
   while read -r object; do
     name=${object##*/hip/}
     objcopy -O binary --only-section=.hip_fatbin --set-section-flags .hip_fatbin=alloc "$object" "$work/bundle"
+    [ -s "$work/bundle" ] || continue  # no code for a GPU
     for architecture in $architectures; do
       "$BUNDLER" --unbundle --type=o --input="$work/bundle" --output="$work/code" \
         --targets="hipv4-amdgcn-amd-amdhsa--$architecture" || { echo "FAULT: $object has no $architecture" >&2 && return 1; }
