@@ -50,8 +50,7 @@ struct one_team {
   index_t teams() const { return 1; }
 };
 
-// ---- memory
-// ----------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 TEST(emulated, memory_is_not_accessible_on_the_host) {
   const emulated_backend gpu;
   buffer<float> b(gpu, 1000);
@@ -137,8 +136,7 @@ TEST(emulated, a_copy_or_fill_outside_of_an_allocation_is_refused) {
   EXPECT_NO_THROW(gpu.fill(b.data(), 0, 1000 * sizeof(float)));
 }
 
-// ---- streams
-// ---------------------------------------------------------------------------------------------------------
+// ---- streams --------------------------------------------------------------------------------------------------------
 TEST(emulated, nothing_runs_before_somebody_waits) {
   const emulated_backend gpu;
   buffer<float> b(gpu, std::vector<float>{1, 2, 3});
@@ -199,8 +197,7 @@ TEST(emulated, a_kernel_with_an_address_of_the_host_is_refused) {
   EXPECT_NO_THROW(gpu.run(touch{b.data(), true, b.data() + 1}));  // one past the end
 }
 
-// ---- teams and lanes
-// -------------------------------------------------------------------------------------------------
+// ---- teams and lanes ------------------------------------------------------------------------------------------------
 #if !FRUGAL_EMULATED_THREADS  // an order of one's own, and orders that a seed decides
 struct order_of_teams {
   [[maybe_unused]] static constexpr unsigned team_threads = 64;
@@ -388,8 +385,7 @@ TEST(emulated, a_team_without_lanes_is_refused) {
   EXPECT_THROW(emulated_backend({.seed = 1, .lanes = 0}), frugal::invalid_argument);
 }
 
-// ---- races
-// -----------------------------------------------------------------------------------------------------------
+// ---- races ----------------------------------------------------------------------------------------------------------
 #if !FRUGAL_EMULATED_THREADS
 TEST(emulated, a_missing_barrier_shows_in_the_result) {
   const auto result = [](bool barrier, std::uint64_t seed) {

@@ -58,8 +58,7 @@ TEST(loopback, conforms) {
   }
 }
 
-// ---- one order, one clock
-// --------------------------------------------------------------------------------------------
+// ---- one order, one clock -------------------------------------------------------------------------------------------
 
 struct trace {
   std::vector<std::string> events;
@@ -216,8 +215,7 @@ TEST(loopback, calls_beside_overlap_with_computing) {
   EXPECT_NEAR(r.seconds[0], 13, 1e-6);
 }
 
-// ---- what goes wrong
-// -------------------------------------------------------------------------------------------------
+// ---- what goes wrong ------------------------------------------------------------------------------------------------
 
 TEST(loopback, a_deadlock_says_who_waits_for_what) {
   const auto text = error_of(3, [](loopback_comm& comm) {

@@ -67,8 +67,7 @@ void on_three_backends(F const& f) {
   f(emulated_backend({.seed = 3, .lanes = 5}));
 }
 
-// ---- optimizers
-// ------------------------------------------------------------------------------------------------------
+// ---- optimizers -----------------------------------------------------------------------------------------------------
 TEST(large, a_shard_at_the_far_end_steps_as_a_small_model) {
   constexpr index_t n = two_to(33), before = 700, after = 40300;  // around a tensor's end, of several tiles
   far_memory<float> x(n + after), g(n + after);
@@ -136,8 +135,7 @@ TEST(large, a_sum_of_more_tiles_than_a_tile_has_elements) {
   EXPECT_EQ(sum(cpu, all), 31);
 }
 
-// ---- directions
-// ------------------------------------------------------------------------------------------------------
+// ---- directions -----------------------------------------------------------------------------------------------------
 TEST(large, directions_at_the_far_end) {
   constexpr index_t n = two_to(33), end = n - 5, begin = end - 9000;
   far_memory<float> x(n);
@@ -212,8 +210,7 @@ TEST(large, columns_of_projections_beyond_2_to_32) {
     EXPECT_EQ(dense.sign(2, j), random_stream{8}.word(2, std::uint64_t(j)) & 1 ? -1 : 1) << j;
 }
 
-// ---- messages
-// --------------------------------------------------------------------------------------------------------
+// ---- messages -------------------------------------------------------------------------------------------------------
 TEST(large, rand_k_draws_among_2_to_32) {
   constexpr index_t n = two_to(32), k = 50;
   far_memory<float> x(n);
@@ -258,8 +255,7 @@ TEST(large, messages_and_headers_have_wide_numbers) {
   EXPECT_EQ(back.tensors.at(0).shape, h.tensors[0].shape);
 }
 
-// ---- limits
-// ----------------------------------------------------------------------------------------------------------
+// ---- limits ---------------------------------------------------------------------------------------------------------
 struct many_teams {
   static constexpr unsigned team_threads = 64;
   static constexpr int scratch_bytes = 64;

@@ -36,8 +36,7 @@ floats wide(std::vector<P> const& from) {
   return out;
 }
 
-// ---- trajectories to the bit
-// ------------------------------------------------------------------------------------------
+// ---- trajectories to the bit ----------------------------------------------------------------------------------------
 template <class P, class Optimizer, class Config, class Rounding>
 void follow(golden_case const& c, Rounding const& rounding) {
   static const golden_case gradients = read_golden("types.txt").at(0);
@@ -102,8 +101,7 @@ void follow_all(std::string const& rule) {
 TEST(rounding, trajectories_of_adamw_to_the_bit) { follow_all<frugal::adamw, frugal::adamw_config>("adamw"); }
 TEST(rounding, trajectories_of_lion_to_the_bit) { follow_all<frugal::lion, frugal::lion_config>("lion"); }
 
-// ---- the function that rounds at random
-// -------------------------------------------------------------------------------
+// ---- the function that rounds at random -----------------------------------------------------------------------------
 template <class P, class V>
 std::uint16_t once(float x, std::uint32_t w) {
   alignas(64) P to[V::width];
@@ -193,8 +191,7 @@ TEST(rounding, at_random_is_exact_in_the_mean) {
   EXPECT_EQ(up(half{}, 3 * 0x1p-46f, 20, 0), 0);  // what is below 2^-44 is not seen
 }
 
-// ---- steps
-// ------------------------------------------------------------------------------------------------------------
+// ---- steps ----------------------------------------------------------------------------------------------------------
 TEST(rounding, steps_too_small_for_nearest_are_kept_in_the_mean) {
   constexpr index_t n = 20000;
   constexpr int steps = 100;
@@ -330,8 +327,7 @@ TEST(rounding, shards_and_lists_round_as_the_whole) {
   check_supports(float_master{});
 }
 
-// ---- states
-// -----------------------------------------------------------------------------------------------------------
+// ---- states ---------------------------------------------------------------------------------------------------------
 template <class... Policies>
 void check_restore(Policies const&... policies) {
   const layout l = tensors();

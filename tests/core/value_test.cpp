@@ -235,8 +235,7 @@ TEST(value, any_and_max_over_lanes) {
   check_over_lanes<widest<double>>("pack<double>");
 }
 
-// ---- a product is rounded before it is added
-// -------------------------------------------------------------------------
+// ---- a product is rounded before it is added ------------------------------------------------------------------------
 template <class V>
 void check_products(std::string const& type) {
   using T = typename V::scalar;

@@ -41,8 +41,7 @@ inline index_t count_of(index_t k, double ratio, index_t n) {
   return ratio == 0 ? k : n == 0 ? 0 : std::max(index_t(1), index_t(ratio * double(n)));
 }
 
-// ---- payloads: how long they are, and what they say
-// ------------------------------------------------------------------
+// ---- payloads: how long they are, and what they say -----------------------------------------------------------------
 inline index_t payload_of(frugal::identity, index_t n) { return 4 * n; }
 inline content payload_says(frugal::identity, index_t n, bytes const& m, message_stamp) {
   std::vector<sent> all;
@@ -111,8 +110,7 @@ inline content payload_says(frugal::scaled_sign c, index_t n, bytes const& m, me
   return all;
 }
 
-// ---- whole messages
-// --------------------------------------------------------------------------------------------------
+// ---- whole messages -------------------------------------------------------------------------------------------------
 template <class C>
 content message_says(C how, frugal::layout const& l, bytes const& m, message_stamp stamp) {
   const index_t n = l.size(), payload = payload_of(how, n);

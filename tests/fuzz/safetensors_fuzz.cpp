@@ -14,8 +14,7 @@ namespace {
 using namespace frugal_fuzz;
 namespace detail = frugal::detail;
 
-// ---- the second reader: with a parser of its own
-// -----------------------------------------------
+// ---- the second reader: with a parser of its own --------------------------------------------------------------------
 struct refused {};
 void want(bool ok) {
   if (!ok) throw refused{};
@@ -215,8 +214,7 @@ contents contents_of(bytes const& b) {
   return out;
 }
 
-// ---- objects
-// -----------------------------------------------------------------------------------------------------------
+// ---- objects --------------------------------------------------------------------------------------------------------
 struct everything {
   frugal::serial_backend cpu;
   frugal::layout l{{"w", {3, 2}}, {"b", {2}}};
@@ -280,8 +278,7 @@ bool is_in(contents const& c, frugal::layout const& l, std::string const& name, 
   return true;
 }
 
-// ---- inputs: a true file, changed
-// ----------------------------------------------------------------------------------------
+// ---- inputs: a true file, changed -----------------------------------------------------------------------------------
 const std::string tokens[] = {"",
                               "\"",
                               "{",

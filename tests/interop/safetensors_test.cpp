@@ -86,8 +86,7 @@ void expect_refusal(bytes const& wrong, std::string const& message) {
   EXPECT_EQ(before, other.all());
 }
 
-// ---- what is in it
-// ---------------------------------------------------------------------------------------------------
+// ---- what is in it --------------------------------------------------------------------------------------------------
 TEST(checkpoint, holds_all_of_it) {
   run a;
   const bytes saved = a.all();
@@ -148,8 +147,7 @@ TEST(checkpoint, is_as_documented) {
   EXPECT_EQ(bytes(b.end() - 8, b.end()), (bytes{0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0}));
 }
 
-// ---- files
-// -----------------------------------------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------------------------------------------
 struct folder {
   fs::path path;
   folder() {
@@ -365,8 +363,7 @@ TEST(checkpoint, what_is_no_file_is_not_read) {
   EXPECT_EQ(before, a.all());
 }
 
-// ---- what is refused
-// -------------------------------------------------------------------------------------------------
+// ---- what is refused ------------------------------------------------------------------------------------------------
 TEST(checkpoint, every_truncation_is_refused) {
   run a, b(3);
   const bytes good = a.all(), before = b.all();

@@ -210,8 +210,7 @@ TEST(adamr, the_distance_falls_with_the_pull) {
   }
 }
 
-// ---- AMSGrad
-// ---------------------------------------------------------------------------------------------------------
+// ---- AMSGrad --------------------------------------------------------------------------------------------------------
 TEST(adamr_amsgrad, worked_number) {
   const auto d =
       make_amsgrad(serial(), 1, {1}, {.lr = 0.1, .beta1 = 0, .beta2 = 0.5, .epsilon = 0, .weight_decay = 0}, false);

@@ -69,8 +69,7 @@ TEST(muon, double_trajectories) {
   }
 }
 
-// ---- what it is
-// ------------------------------------------------------------------------------------------------------
+// ---- what it is -----------------------------------------------------------------------------------------------------
 // -O of a gradient: a step of rate 1 from 0 without momentum, the scale taken out.
 std::vector<double> orthogonal(std::vector<double> const& g, frugal::index_t rows, frugal::index_t cols,
                                frugal::newton_schulz it) {
@@ -167,8 +166,7 @@ TEST(muon, learns_a_matrix) {
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], target[i], 0.01);
 }
 
-// ---- bits, states, options
-// -------------------------------------------------------------------------------------------
+// ---- bits, states, options ------------------------------------------------------------------------------------------
 layout shapes() {
   return {{{"point", {1, 1}},
            {"row", {1, 257}},

@@ -50,8 +50,7 @@ TEST(schedule_free_adamw, the_first_step_is_a_step_of_z) {
   EXPECT_EQ(piece<double>(d->save(), "d")[0], 0);
 }
 
-// ---- the average
-// -----------------------------------------------------------------------------------------------------
+// ---- the average ----------------------------------------------------------------------------------------------------
 TEST(schedule_free_adamw, golden_averages) {
   for (golden_case const& c : read_golden("schedule_free_adamw.txt")) {
     auto y = c.numbers<double>("x0");

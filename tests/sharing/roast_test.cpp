@@ -98,8 +98,7 @@ TEST(roast, golden_slots_and_signs) {
   }
 }
 
-// ---- the map
-// ----------------------------------------------------------------------------------------------------------
+// ---- the map --------------------------------------------------------------------------------------------------------
 TEST(roast, every_slot_has_its_part_of_the_weights) {
   for (index_t n : {0, 1, 255, 256, 257, 4095, 4097, 100003})
     for (index_t m : {1, 37, 128, 4096, 5000, 120000}) {
@@ -259,8 +258,7 @@ TEST(roast, descent_ends_at_the_mean_of_each_slot) {
   EXPECT_NEAR(best, error_after(40), 1e-5 * best);
 }
 
-// ---- backends, arguments, states
-// --------------------------------------------------------------------------------------
+// ---- backends, arguments, states ------------------------------------------------------------------------------------
 std::vector<float> everything(auto const& b, frugal::layout const& l, index_t m, index_t offset) {
   std::vector<double> scales;
   for (std::size_t k = 0; k < l.tensors().size(); ++k) scales.push_back(0.3 + double(k));

@@ -26,8 +26,7 @@ std::vector<float> times(float factor, std::vector<float> v) {
   return v;
 }
 
-// ---- golden trajectories
-// ---------------------------------------------------------------------------------------------
+// ---- golden trajectories --------------------------------------------------------------------------------------------
 TEST_P(optimizer_suite, float_trajectories_to_the_bit) {
   for (golden_case const& c : read_golden(optimizer().name + ".txt")) {
     ASSERT_GE(c.count("step"), 20u);
@@ -95,8 +94,7 @@ TEST_P(optimizer_suite, trajectories_with_8_bit_states_to_the_bit) {
   }
 }
 
-// ---- equal bits: backends, alignments, moves, ways to pass tensors
-// ---------------------------------------------------
+// ---- equal bits: backends, alignments, moves, ways to pass tensors --------------------------------------------------
 TEST_P(optimizer_suite, every_backend_gives_the_same_bits) {
   for (int n : {0, 1, 255, 256, 257, 4095, 4097, 100003})
     for (stored s : {stored::full, stored::bf16, stored::in_8_bits}) {
@@ -180,8 +178,7 @@ TEST_P(optimizer_suite, a_model_without_tensors) {
   });
 }
 
-// ---- groups
-// ----------------------------------------------------------------------------------------------------------
+// ---- groups ---------------------------------------------------------------------------------------------------------
 frugal::layout grouped() {
   return {{{"a", {500}}, {"b", {300}, "slow"}, {"c", {5000}, "frozen"}, {"d", {257}, "slow"}, {"e", {100}, "plain"}},
           {{"slow", 0.5, 0.}, {"frozen", 1., 1., true}, {"plain"}}};
@@ -244,8 +241,7 @@ TEST_P(optimizer_suite, a_wrong_group_is_refused) {
   EXPECT_TRUE(same_bits(trial(serial(), l), outcome_of(*d)));
 }
 
-// ---- gradients: scale, clipping, skipped steps, what is not finite
-// ---------------------------------------------------
+// ---- gradients: scale, clipping, skipped steps, what is not finite --------------------------------------------------
 TEST_P(optimizer_suite, gradient_scale) {
   const frugal::layout l(1000);
   on_cpu_and_device([&](machine const& m, stored s) {
@@ -382,8 +378,7 @@ TEST_P(optimizer_suite, a_rate_of_zero_moves_states_only) {
   });
 }
 
-// ---- states
-// ----------------------------------------------------------------------------------------------------------
+// ---- states ---------------------------------------------------------------------------------------------------------
 TEST_P(optimizer_suite, small_tensors_keep_full_states) {
   for (machine const& m : {serial(), emulated()}) {
     const outcome small = trial(m, 4095, stored::large_in_8_bits), full = trial(m, 4095);
