@@ -11,6 +11,7 @@
 namespace frugal {
 inline namespace v0 {
 
+/// Default of the authors' experiments.
 struct ef21_sgdm_config {
   double b = 0.1;  ///< weight of the new gradient, (0, 1]
 };

@@ -21,6 +21,7 @@ enum class kfac_damping {
   by_traces     ///< the paper's factored Tikhonov damping
 };
 
+/// Defaults of MKOR, which it is compared with; gamma is the limit in the paper, the damping that of the comparison.
 struct kfac_config {
   double gamma = 0.95;              ///< [0, 1)
   std::int64_t refresh_every = 10;  ///< steps; >= 1

@@ -3,9 +3,10 @@
 /// Rank-1 Updates", NeurIPS 2023. For each linear layer the inverses J of two matrices F that follow the means v of its
 /// inputs (with a 1 for the bias) and of its output gradients:
 ///
-///     F = gamma F + (1 - gamma) v v^T           J = 1/gamma (J - (1 - gamma) / (gamma + (1 - gamma) v^T u) u u^T), u =
-///     J v before it, if max |J| > threshold:        J = zeta J + (1 - zeta) I every step: [dW | db] = r J_G [dW | db]
-///     J_A        (optim/layerwise.hpp)
+///     F = gamma F + (1 - gamma) v v^T
+///     J = 1/gamma (J - (1 - gamma) / (gamma + (1 - gamma) v^T u) u u^T),  u = J v
+///     before it, if max |J| > threshold:  J = zeta J + (1 - zeta) I
+///     every step:  [dW | db] = r J_G [dW | db] J_A               (optim/layerwise.hpp)
 #pragma once
 #include "layerwise.hpp"
 
@@ -19,6 +20,7 @@ enum class mkor_update {
   released  ///< the paper's code: of the inverse of (gamma J + (1 - gamma) I)^-1 + v v^T; the first is left out
 };
 
+/// Defaults of the released code, but for the threshold and zeta, which are this library's, as the exact rule is.
 struct mkor_config {
   double gamma = 0.95;              ///< (0, 1)
   std::int64_t refresh_every = 10;  ///< steps; >= 1

@@ -12,6 +12,7 @@
 namespace frugal {
 inline namespace v0 {
 
+/// Defaults of common practice; neither paper has any.
 struct momentum_config {
   double lr = 1e-2;         ///< learning rate, >= 0
   double momentum = 0.9;    ///< [0, 1); Nesterov needs > 0

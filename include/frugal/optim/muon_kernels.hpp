@@ -22,6 +22,7 @@ enum class muon_scale {
   match_adamw  ///< 0.2 sqrt(max(rows, cols)): steps as large as AdamW's, so that both can share a rate and a decay
 };
 
+/// Defaults of the authors' program.
 struct muon_config {
   double lr = 0.02;         ///< learning rate, >= 0
   double momentum = 0.95;   ///< [0, 1)

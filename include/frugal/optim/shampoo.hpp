@@ -18,6 +18,7 @@
 namespace frugal {
 inline namespace v0 {
 
+/// Defaults of Adam, whose norms the steps have; for the roots, of AlgoPerf's implementation.
 /// What is below `graft` is read at construction.
 struct shampoo_config {
   double lr = 1e-3;             ///< learning rate, >= 0

@@ -20,6 +20,7 @@
 namespace frugal {
 inline namespace v0 {
 
+/// Defaults of the paper, for language models.
 struct mezo_config {
   double lr = 1e-6;         ///< >= 0
   double epsilon = 1e-3;    ///< radius of a probe, > 0
