@@ -294,7 +294,8 @@ def main():
     write_trajectory("lamb", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.1,
                               "max_unorm": 0.0}, falling,
                      Lamb32(0.9, 0.999, 1e-6, 0.1), 607)
-    write_trajectory("lars", {"lr": 1.0, "mu": 0.9, "weight_decay": 0.05, "trust": 1e-2, "eps": 1e-8}, 100 * constant,
+    write_trajectory("lars", {"lr": 1.0, "mu": 0.9, "weight_decay": 0.05, "trust": 1e-2, "eps": 1e-8,
+                              "max_unorm": 0.0}, 100 * constant,
                      Lars32(0.9, 0.05, 1e-2, 1e-8), 608)
     write_trajectory("adamr", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 2.0, "l1": False,
                                "clamp": False}, constant, AdamR32(2.0, False, False), 609)

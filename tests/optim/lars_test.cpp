@@ -18,7 +18,8 @@ struct lars {
   static constexpr reach moves = reach::its_tensor;
   static std::vector<std::string> states() { return {"m"}; }
   static config from(golden_case const& c) {
-    return {c.config("lr"), c.config("mu"), c.config("weight_decay"), c.config("trust"), c.config("eps")};
+    return {c.config("lr"),    c.config("mu"),  c.config("weight_decay"),
+            c.config("trust"), c.config("eps"), c.config("max_unorm")};
   }
   static config usual() { return {.lr = 0.5, .weight_decay = 0.05, .trust = 0.02}; }
 };
@@ -30,6 +31,9 @@ TEST(lars, defaults) {
   EXPECT_EQ(c.weight_decay, 0);
   EXPECT_EQ(c.trust, 1e-3);
   EXPECT_EQ(c.epsilon, 1e-8);
+  EXPECT_EQ(c.max_unorm, 0);
+  for (double wrong : {-1., double(NAN)})
+    EXPECT_THROW(make<lars>(serial(), 3, {1, 2, 3}, {.max_unorm = wrong}), frugal::invalid_argument);
 }
 
 // The norm of the part of v that is a tensor.
@@ -55,6 +59,59 @@ TEST(lars, a_tensor_moves_by_a_share_of_its_norm) {
         ASSERT_NEAR(now[i], before[i] - rate * g[i], 1e-12) << one.name;
     }
   }
+}
+
+// With a cap a tensor moves by momentum's step, or less where that is more than the share of its norm; the momentum
+// itself is not cut.
+TEST(lars, a_cap_only_shortens) {
+  const frugal::layout l{{"short", {300}}, {"long", {300}}};
+  auto x = numbers<double>(600, 99);
+  for (std::size_t i = 0; i < 300; ++i) x[i] *= 1e-3;
+  const auto d = make<lars, double>(serial(), l, x, {.lr = 0.01, .weight_decay = 0.1, .max_unorm = 2});
+  std::vector<double> m(600);
+  for (std::uint64_t t = 1; t <= 3; ++t) {
+    const auto before = d->x(), g = numbers<double>(600, t);
+    for (std::size_t i = 0; i < 600; ++i) m[i] = 0.9 * m[i] + 0.01 * (g[i] + 0.1 * before[i]);
+    d->step(g);
+    const auto now = d->x();
+    for (frugal::tensor const& one : l.tensors()) {
+      const double scale = std::min(1., 0.02 * norm_of(before, one) / norm_of(m, one));
+      EXPECT_EQ(scale < 1, one.name == "short");
+      for (auto i = std::size_t(one.offset); i < std::size_t(one.offset + one.size); ++i)
+        ASSERT_NEAR(now[i], before[i] - scale * m[i], 1e-12) << one.name;
+    }
+  }
+}
+
+// The cap reads states, in whatever they are stored: the bits are equal on all machines, and without one those of
+// heavy ball.
+TEST(lars, a_cap_on_every_machine) {
+  const frugal::layout l = tensors();
+  for (stored s : {stored::full, stored::in_8_bits})
+    for (machine const& m : machines()) {
+      const auto run = [&](machine const& on, double cap) {
+        const auto d = make<lars>(on, l, start_of(l), {.lr = 0.1, .max_unorm = cap}, s);
+        for (int t = 1; t <= 3; ++t) d->step(gradient_of(l, t));
+        return d->x();
+      };
+      EXPECT_TRUE(same_bits(run(serial(), 0.01), run(m, 0.01))) << m.name;
+    }
+  const auto eighth = make<lars>(serial(), l, start_of(l), {.lr = 0.1, .max_unorm = 0.01}, stored::in_8_bits);
+  const auto wide = [](std::vector<float> const& v) { return std::vector<double>(v.begin(), v.end()); };
+  for (int t = 1; t <= 3; ++t) {
+    const auto before = wide(eighth->x());
+    eighth->step(gradient_of(l, t));
+    auto moved = wide(eighth->x());
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= before[i];
+    for (frugal::tensor const& one : l.tensors())
+      EXPECT_NEAR(norm_of(moved, one), 0.001 * norm_of(before, one), 1e-6 * norm_of(before, one)) << one.name;
+  }
+  auto x = start_of(l);
+  frugal::momentum ball(frugal::serial_backend{}, l, {.lr = 0.25});
+  const auto d = make<lars>(serial(), l, x, {.lr = 0.25, .max_unorm = 1e30});
+  ball.step(x, gradient_of(l, 1));
+  d->step(gradient_of(l, 1));
+  EXPECT_TRUE(same_bits(x, d->x()));
 }
 
 // Gradients of any scale: without epsilon the bits are the same.

@@ -8,6 +8,7 @@
 ///     static constexpr int sums;                   how many
 ///     static constexpr measured over;              each_tensor or the_model
 ///     template <int K, class V> V term(V x, V g, V state ...) const;     what the K-th sum adds up, or term(V x, V g)
+///     bool reads_states() const;                   with both of these: which of them it is
 ///     void conclude(double const* sum, double count);    the sums, over so many coordinates: sets coefficients
 #pragma once
 #include "reduce.hpp"
@@ -16,11 +17,21 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
-/// Do a rule's terms read states?
+/// Do a rule's terms read states, always or where its object says so?
 template <class Rule>
-inline constexpr bool measures_states = !requires(Rule const& r, lanes<typename Rule::scalar, 1> v) {
+inline constexpr bool may_read_states = requires(Rule const& r) {
+  r.reads_states();
+};
+template <class Rule>
+inline constexpr bool measures_states =
+    may_read_states<Rule> || !requires(Rule const& r, lanes<typename Rule::scalar, 1> v) {
   r.template term<0>(v, v);
 };
+template <class Rule>
+FRUGAL_FN bool reads_states(Rule const& r) {
+  if constexpr (may_read_states<Rule>) return r.reads_states();
+  else return measures_states<Rule>;
+}
 
 template <class Rule>
 using states_measured = std::make_integer_sequence<int, measures_states<Rule> ? state_count<Rule> : 0>;
@@ -33,6 +44,8 @@ FRUGAL_FN auto term_of_chunk(Chunk c, Bound const& b, std::integer_sequence<int,
   const V x0 = b.where.load(c, b.x), grad = b.where.load(c, b.g) * V(b.factor);
   const V x = b.rounding.template precise<P>(x0, b.rounding.load(c, x0));
   const V none(typename V::scalar(0));
+  if constexpr (may_read_states<decltype(b.rule)>)
+    if (!b.rule.reads_states()) return b.where.keep(c, none, b.rule.template term<K>(x, grad));
   if constexpr (sizeof...(S) == 0) return b.where.keep(c, none, b.rule.template term<K>(x, grad));
   else return b.where.keep(c, none, b.rule.template term<K>(x, grad, c.load(b.state(S))...));
 }
@@ -163,7 +176,8 @@ struct measure_blocks {
       const index_t n = end - at < part ? end - at : part;
       const auto b = update.template bind<part>(seg, update.rules[seg.group], at, scratch);
       if constexpr (measures_states<Rule>)
-        update.template decode<part, part>(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
+        if (reads_states(b.rule))
+          update.template decode<part, part>(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
       team.template for_values<float>(n, add{b, slots});
     }
     for (int k = 0; k < sums; ++k) {
