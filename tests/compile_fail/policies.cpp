@@ -125,6 +125,70 @@ void replicate(loopback_comm world) {
 #endif
 }
 
+// expect PRUNED_SOAP: is around an optimizer of an element rule (momentum, adamw, lion
+void prune(layout const& model) {
+#if defined(PRUNED_SOAP)
+  hesso r(soap(cpu, model), {{{{"a"}}}}, {.sparsity = 0.5}, cric{});
+#else
+  hesso r(adamw(cpu, model), {{{{"a"}}}}, {.sparsity = 0.5}, cric{});
+#endif
+}
+
+// expect SHARDED_OTHER: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon,
+void shard_other(layout const& model, loopback_comm world) {
+#if defined(SHARDED_OTHER)
+  sharded r(sam(adamw(cpu, model, {}, shard(model, world))), world);
+#else
+  sam r(sharded(adamw(cpu, model, {}, shard(model, world)), world));
+#endif
+}
+
+// expect SHARDED_SOAP_ALONE: sharded(soap(backend, shard_of_tensors(model, world)), model, world)
+void shard_soap(layout const& model, loopback_comm world) {
+#if defined(SHARDED_SOAP_ALONE)
+  sharded r(soap(cpu, model), world);
+#else
+  sharded r(soap(cpu, shard_of_tensors(model, world)), model, world);
+#endif
+}
+
+// expect SHARDED_WITH_MODEL: sharded(adamw(backend, model, {}, shard(model, world)), world)
+void shard_adamw(layout const& model, loopback_comm world) {
+#if defined(SHARDED_WITH_MODEL)
+  sharded r(adamw(cpu, model, {}, shard(model, world)), model, world);
+#else
+  sharded r(adamw(cpu, model, {}, shard(model, world)), world);
+#endif
+}
+
+// expect SHARDED_WITHOUT_RANGE: give it frugal::shard(layout, world)
+void shard_all(layout const& model, loopback_comm world) {
+#if defined(SHARDED_WITHOUT_RANGE)
+  sharded r(adamw(cpu, model), world);
+#else
+  sharded r(adamw(cpu, model, {}, shard(model, world)), world);
+#endif
+}
+
+// expect GRADIENTS_OF_MUON: of muon, soap and shampoo the states are sharded, not the gradients
+void shard_gradients(layout const& model, loopback_comm world) {
+#if defined(GRADIENTS_OF_MUON)
+  sharded_gradients r(muon(cpu, shard_layout(model, world)), model, world);
+#else
+  sharded_gradients r(adamw(cpu, shard_layout(model, world)), model, world);
+#endif
+}
+
+// expect GATHERED_MUON: the states of muon, soap and shampoo are not gathered from ranks: save_state(opt)
+void gather(layout const& model, loopback_comm world) {
+  sharded r(muon(cpu, shard_of_tensors(model, world)), model, world);
+#if defined(GATHERED_MUON)
+  r.gather();
+#else
+  save_state(r);
+#endif
+}
+
 // expect COPY: deleted
 void copies() {
   lion one(cpu, 10);

@@ -6,16 +6,17 @@
 #include <frugal/distributed/sharded.hpp>
 #include <frugal/distributed/sharded_gradients.hpp>
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/shampoo.hpp>
 
 #include "conformance.hpp"
 
 namespace {
 using namespace frugal_test;
 
-// AdamW in both stages.
+// AdamW in both stages, Shampoo of whole tensors.
 template <class Transport>
-struct shards_of_adamw : distributed_conformance<Transport> {
-  explicit shards_of_adamw(frugal::communicator<Transport> w) : distributed_conformance<Transport>(w), world(w) {}
+struct shards : distributed_conformance<Transport> {
+  explicit shards(frugal::communicator<Transport> w) : distributed_conformance<Transport>(w), world(w) {}
   std::uint64_t run() {
     const frugal::serial_backend cpu;
     const frugal::layout l = some_tensors();
@@ -23,6 +24,12 @@ struct shards_of_adamw : distributed_conformance<Transport> {
     const auto alone = [&] { return frugal::adamw(cpu, l, c, frugal::range{0, l.size()}); };
     this->train(alone(), frugal::sharded(frugal::adamw(cpu, l, c, frugal::shard(l, world)), world));
     this->train(alone(), frugal::sharded_gradients(frugal::adamw(cpu, frugal::shard_layout(l, world), c), l, world));
+    const frugal::layout matrices{{{"a", {3, 40}}, {"bias", {6000}}, {"b", {30, 20}, "slow"}, {"c", {6, 8, 5}}},
+                                  {{.name = "slow", .lr = 0.5}}};
+    const auto of = [&](frugal::layout const& its) {
+      return frugal::shampoo(cpu, its, {.weight_decay = 0.1, .frequency = 2, .max_dim = 16, .merge_limit = 40});
+    };
+    this->train(of(matrices), frugal::sharded(of(frugal::shard_of_tensors(matrices, world)), matrices, world));
     return this->digest();
   }
   frugal::communicator<Transport> world;
@@ -50,4 +57,4 @@ void fail(frugal::mpi_comm& world, std::string const& how) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return mpi_conformance<shards_of_adamw>(argc, argv, failures, fail); }
+int main(int argc, char** argv) { return mpi_conformance<shards>(argc, argv, failures, fail); }

@@ -5,6 +5,10 @@
 #include <frugal/distributed/sharded.hpp>
 #include <frugal/optim/adamr.hpp>
 #include <frugal/optim/adamw.hpp>
+#include <frugal/optim/muon.hpp>
+#include <frugal/optim/soap.hpp>
+
+#include <numeric>
 
 #include "conformance.hpp"
 #include "decentralized/ranks.hpp"
@@ -17,8 +21,11 @@ using frugal::adamw;
 using frugal::index_t;
 using frugal::layout;
 using frugal::loopback_comm;
+using frugal::muon;
+using frugal::owners_of_tensors;
 using frugal::range;
 using frugal::shard;
+using frugal::shard_of_tensors;
 using frugal::sharded;
 
 const frugal::serial_backend cpu;
@@ -284,6 +291,213 @@ TEST(sharded, refusals) {
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(its.gather()); }, {"a piece of a state"}));
     sharded small(adamw(cpu, tile, {}, shard(tile, world)), world);
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(small.gather()); }, {"a state's layout"}));
+    return 0;
+  });
+}
+
+// ---- by whole tensors
+// ------------------------------------------------------------------------------------------------
+
+// Of two tiles and of less than one, frozen, empty, vectors; neighbours whose owners rise and fall.
+layout with_vectors() {
+  return {{{"a", {3, 40}},
+           {"bias", {700}, "vectors"},
+           {"b", {2, 10007}},
+           {"kept", {10, 100}, "kept"},
+           {"none", {0, 4}},
+           {"c", {30, 20}, "slow"},
+           {"d", {6, 8, 5}},
+           {"e", {12, 50}}},
+          {{.name = "kept", .frozen = true}, {.name = "slow", .lr = 0.5, .weight_decay = 2}, {.name = "vectors"}}};
+}
+layout some_matrices() { return with_vectors().only({"default", "slow"}); }
+
+template <class Make>
+void conforms_by_tensors(layout const& l, Make const& make) {
+  for (int ranks : {1, 2, 3, 4}) {
+    const auto all = on_ranks(ranks, [&](loopback_comm& world) {
+      distributed_conformance run(world);
+      run.train(make(l), sharded(make(shard_of_tensors(l, world)), l, world));
+      return run.digest();
+    });
+    for (std::uint64_t d : all) EXPECT_EQ(d, all[0]);
+  }
+}
+auto muon_of(layout const& l) { return muon(cpu, l, {.weight_decay = 0.1}); }
+auto its_muon(layout const& l, loopback_comm& world) { return sharded(muon_of(shard_of_tensors(l, world)), l, world); }
+
+TEST(sharded, muon_conforms) { conforms_by_tensors(some_matrices(), muon_of); }
+TEST(sharded, soap_conforms) {
+  conforms_by_tensors(with_vectors(),
+                      [](layout const& l) { return frugal::soap(cpu, l, {.frequency = 2, .max_dim = 64}); });
+}
+
+// The longest first, to who has least.
+TEST(shard, gives_whole_tensors) {
+  using owners = std::vector<int>;
+  const layout l{{{"a", {3}}, {"b", {2}}, {"c", {4}}, {"none", {0}}, {"d", {3}}, {"e", {2}}, {"k", {9}, "kept"}},
+                 {{.name = "kept", .frozen = true}}};
+  EXPECT_EQ(owners_of_tensors(l, 1), (owners{0, 0, 0, -1, 0, 0, -1}));
+  EXPECT_EQ(owners_of_tensors(l, 2), (owners{1, 0, 0, -1, 1, 0, -1}));  // c: 0; a, d: 1; b, e: 0, of 4 and 6
+  EXPECT_EQ(owners_of_tensors(l, 3), (owners{1, 1, 0, -1, 2, 2, -1}));  // b: 1 of 4, 3, 3; e: 2 of 4, 5, 3
+  EXPECT_EQ(owners_of_tensors(l, 9), (owners{1, 3, 0, -1, 2, 4, -1}));
+  EXPECT_EQ(owners_of_tensors(l, 2, {1, 1, 1, 5, 1, 9, 9}), (owners{1, 1, 1, -1, 1, 0, -1}));
+  dice d(1);
+  for (int ranks : {2, 3, 7, 64}) {  // nobody has more than a share and the largest
+    std::vector<frugal::tensor_spec> tensors;
+    for (int k = 0; k < 50; ++k) tensors.push_back({std::to_string(k), {index_t(d.bits() % 1000)}});
+    const layout many(tensors);
+    std::vector<index_t> load(std::size_t(ranks), 0);
+    const auto of = owners_of_tensors(many, ranks);
+    index_t largest = 0;
+    for (auto const& t : many.tensors()) {
+      const int owner = of[std::size_t(&t - many.tensors().data())];
+      ASSERT_EQ(owner >= 0, t.size > 0);
+      if (owner >= 0) load[std::size_t(owner)] += t.size;
+      largest = std::max(largest, t.size);
+    }
+    for (index_t n : load) EXPECT_LE(n, many.size() / ranks + largest);
+  }
+  EXPECT_TRUE(refused([&] { owners_of_tensors(l, 0); }, "the count of ranks", ">= 1", "0"));
+  EXPECT_TRUE(refused([&] { owners_of_tensors(l, 2, {1}); }, "the count of costs", "7", "1"));
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { owners_of_tensors(l, 2, std::vector<double>(7, -1)); },
+                                               {"the cost of a tensor"}));
+}
+
+// A rank sends gradients that are others', and its parameters to all others: on average an all-reduce.
+TEST(sharded, counts_bytes_of_tensors) {
+  const layout l = some_matrices();
+  const auto whole = std::int64_t(muon_of(l).state_bytes());
+  for (int ranks : {2, 3, 4}) {
+    const auto owner = owners_of_tensors(l, ranks);
+    const auto states = on_ranks(ranks, [&](loopback_comm& world) {
+      index_t own = 0, others = 0, tiles = 0;
+      for (std::size_t k = 0; k < owner.size(); ++k) {
+        auto const& t = l.tensors()[k];
+        if (owner[k] >= 0) (owner[k] == world.rank() ? own : others) += t.size;
+        if (owner[k] == world.rank()) tiles += (t.size + tile - 1) / tile;
+      }
+      auto opt = its_muon(l, world);
+      for (std::size_t k = 0; k < owner.size(); ++k) EXPECT_EQ(opt.owner(k), owner[k]);
+      EXPECT_GE(opt.state_bytes(), std::size_t(4 * own));
+      EXPECT_LE(opt.state_bytes(), std::size_t(4 * own) + 60 * owner.size());
+      std::vector<float> x = numbers(l.size(), 1), g = numbers(l.size(), 2);
+      using kind = frugal::message_kind;
+      const auto scattered = world.bytes_sent(kind::reduce_scatter), gathered = world.bytes_sent(kind::all_gather);
+      opt.step(x, g);
+      EXPECT_EQ(world.bytes_sent(kind::reduce_scatter) - scattered, 4 * others);
+      const std::int64_t settings = (ranks - 1) * 16, sent = world.bytes_sent(kind::all_gather);
+      EXPECT_EQ(sent - gathered, (ranks - 1) * 4 * own + settings);
+      opt.options().clip_norm = 1;
+      opt.step(x, g);
+      EXPECT_EQ(world.bytes_sent(kind::all_gather) - sent, (ranks - 1) * (4 * own + 8 * tiles) + settings);
+      return std::int64_t(opt.state_bytes());
+    });
+    EXPECT_LE(std::abs(std::accumulate(states.begin(), states.end(), std::int64_t(0)) - whole), 60 * ranks);
+    for (std::int64_t bytes : states) EXPECT_LT(bytes, whole);
+  }
+}
+
+// A list is as the vector; a rank's part is its own; a loss scale, factors of groups and a flag reach all.
+TEST(sharded, whole_tensors_in_a_list) {
+  on_ranks(3, [](loopback_comm& world) {
+    const layout l = some_matrices();
+    auto flat = its_muon(l, world), list = its_muon(l, world);
+    std::vector<float> x = numbers(l.size(), 1), g = numbers(l.size(), std::uint64_t(world.rank())), h = g, y = x;
+    std::vector<frugal::view<float>> ys, hs;
+    for (auto const& t : l.tensors()) {
+      ys.emplace_back(y.data() + t.offset, t.size);
+      hs.emplace_back(h.data() + t.offset, t.size);
+    }
+    const float found = world.rank() == 2;
+    for (auto* opt : {&flat, &list}) {
+      opt->options().clip_norm = 3;
+      opt->options().gradient_scale = 0.5;
+      opt->set_group({.name = "slow", .lr = 0.25});
+    }
+    flat.step(x, g);
+    list.step(ys, hs);
+    EXPECT_TRUE(same_bits(x, y));
+    EXPECT_EQ(flat.report().gradient_norm, list.report().gradient_norm);
+    flat.options().found_inf = {&found, 1};
+    flat.step(x, g);
+    EXPECT_TRUE(same_bits(x, y));
+    EXPECT_EQ(flat.report().skipped, 1);
+    return 0;
+  });
+}
+
+// The norm is added up in the order of the model, wherever its tensors are.
+TEST(sharded, whole_tensors_in_order) {
+  std::vector<frugal::tensor_spec> tensors;
+  for (int k = 0; k < 60; ++k) tensors.push_back({std::to_string(k), {1 + k * 7 % 5, 3}});
+  const layout l(tensors);
+  on_ranks(4, [&](loopback_comm& world) {
+    auto together = its_muon(l, world);
+    auto alone = muon_of(l);
+    together.options().clip_norm = alone.options().clip_norm = 1;
+    std::vector<float> x = numbers(l.size(), 1), y = x;
+    for (std::uint64_t t = 0; t < 20; ++t) {
+      std::vector<float> g = numbers(l.size(), t), h;  // the same on four ranks: the mean is exact
+      for (std::size_t i = 0; i < g.size(); ++i) g[i] *= std::ldexp(1.f, -int(i % 32));  // or doubles add them exactly
+      h = g;
+      together.step(x, g), alone.step(y, h);
+      EXPECT_EQ(together.report().gradient_norm, alone.report().gradient_norm) << t;
+      EXPECT_TRUE(same_bits(x, y));
+    }
+    return 0;
+  });
+}
+
+TEST(sharded, refuses_other_tensors) {
+  on_ranks(2, [](loopback_comm& world) {
+    const layout l = some_matrices();
+    const auto refuses = [&](layout const& seen, std::initializer_list<std::string> text) {
+      EXPECT_TRUE(throws<frugal::invalid_argument>([&] { sharded(muon_of(seen), l, world); }, text));
+    };
+    refuses(l, {"the ranks that move tensor 'a'", "1, as frugal::shard_of_tensors(model, world) has it", "2"});
+    std::vector<bool> none(l.tensors().size(), false);
+    refuses(l.only_tensors(none), {"the ranks that move tensor 'a'", "0"});
+    refuses(layout{{"a", {3, 40}}}, {"the ranks that move tensor 'a'", "0"});
+    const layout slower{{{"a", {3, 40}, "x"}}, {{.name = "x", .lr = 0.5}}},
+        same{{{"a", {3, 40}, "x"}}, {{.name = "x"}}};
+    EXPECT_TRUE(
+        throws<frugal::invalid_argument>([&] { sharded(muon_of(shard_of_tensors(slower, world)), same, world); },
+                                         {"the ranks that move tensor 'a'", "0"}));
+    std::vector<double> cost(l.tensors().size(), 1);
+    cost[0] = world.rank() == 0 ? 100 : 0.5;  // each rank has another plan
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { sharded(muon_of(shard_of_tensors(l, world, cost)), l, world); },
+                                                 {"the ranks that move tensor"}));
+    cost[0] = 100;
+    EXPECT_EQ(sharded(muon_of(shard_of_tensors(l, world, cost)), l, world).owner(0), 0);
+    EXPECT_TRUE(refused([&] { l.only_tensors({true}); }, "the count of marks", "8", "1"));
+    const layout v = with_vectors();
+    EXPECT_TRUE(throws<frugal::invalid_argument>(
+        [&] { sharded(frugal::soap(cpu, shard_of_tensors(v, world), {.spread = true}), v, world); },
+        {"spread, of a sharded optimizer", "false"}));
+    // The part of another rank.
+    auto opt = its_muon(l, world);
+    std::vector<bool> others;
+    for (int owner : owners_of_tensors(l, 2)) others.push_back(owner == 1 - world.rank());
+    auto its = muon_of(l.only_tensors(others));
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { restore_state(opt, frugal::save_state(its)); },
+                                                 {"a saved state's layout"}));
+    restore_state(opt, frugal::save_state(opt));
+    return 0;
+  });
+}
+
+// Fewer tensors than ranks, and none.
+TEST(sharded, no_tensors) {
+  on_ranks(3, [](loopback_comm& world) {
+    for (layout const& l : {layout{{"a", {2, 3}}}, layout{{"none", {0, 3}}}}) {
+      auto opt = its_muon(l, world);
+      std::vector<float> x(std::size_t(l.size()), 1.f), g = x;
+      opt.options().clip_norm = 1;
+      opt.step(x, g);
+      for (float v : x) EXPECT_LT(v, 1);
+      EXPECT_EQ(opt.report().steps, 1);
+    }
     return 0;
   });
 }

@@ -194,9 +194,9 @@ void use(frugal::sharded<Optimizer, Transport>& o) {
   auto x = memory<parameter>(o.backend(), n, 1);
   const auto g = memory<float>(o.backend(), n, 1);
   o.config().lr = 0.5;
-  o.step(x.view(), g.view());
+  for (int t = 0; t < 2; ++t) o.step(x.view(), g.view());
   EXPECT_TRUE(has_changed(x, o.backend(), n));
-  o.scatter(o.gather());
+  if constexpr (requires { o.part(0); }) o.scatter(o.gather());
 }
 
 }  // namespace frugal_test

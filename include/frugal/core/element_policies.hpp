@@ -17,6 +17,10 @@ struct element_policies {
 };
 template <template <class> class Rule, class B, class S, class At, class T, class R>
 element_policies<Rule, B, S, At, T, R> policies_of(element_optimizer<Rule, B, S, At, T, R> const&);
+template <class Optimizer>
+concept has_element_rule = requires(Optimizer const& o) {
+  policies_of(o);
+};
 
 }  // namespace detail
 }  // namespace v0

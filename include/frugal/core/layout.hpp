@@ -99,6 +99,18 @@ class layout {
     return l;
   }
 
+  /// The same by tensors: those without a mark are in one more group, "elsewhere", which is frozen.
+  layout only_tensors(std::vector<bool> const& marks) const {
+    require(marks.size() == tensors().size(), "the count of marks", tensors().size(), marks.size());
+    auto d = std::make_shared<data>(*data_);
+    for (std::size_t i = 0; i < marks.size(); ++i)
+      if (!marks[i]) d->tensors[i].group = std::int32_t(d->groups.size());
+    d->groups.push_back({.name = "elsewhere", .frozen = true});
+    layout l(*this);
+    l.data_ = std::move(d);
+    return l;
+  }
+
   /// Coordinates [begin, end) as a model of their own: of tensors what lies there, with their names, groups and places
   /// in random streams; a tensor that is cut has one dimension.
   layout part(index_t begin, index_t end) const {

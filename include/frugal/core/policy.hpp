@@ -52,5 +52,18 @@ using types_of = typename detail::first_of<detail::is_types, types<>, P...>::typ
 template <class... P>
 using rounding_of = typename detail::first_of<detail::is_rounding, nearest, P...>::type;
 
+namespace detail {
+
+/// The element types among a class's template arguments.
+template <class Optimizer>
+struct types_within {
+  using type = types<>;
+};
+template <template <class...> class O, class... A>
+struct types_within<O<A...>> {
+  using type = types_of<A...>;
+};
+
+}  // namespace detail
 }  // namespace v0
 }  // namespace frugal

@@ -7,7 +7,7 @@
 ///     everybody's shards of the parameters           (all-gather)
 ///
 /// Bit for bit what every rank would get from an all-reduce of the gradients and a step of the unsharded optimizer,
-/// clipping and skipping included.
+/// clipping and skipping included. Methods that need whole tensors (muon, soap, shampoo) have a shard of whole ones.
 #pragma once
 #include "sharded_step.hpp"
 
@@ -15,13 +15,15 @@ namespace frugal {
 inline namespace v0 {
 
 /// One rank's side; all ranks construct it and step together, from equal parameters (broadcast them).
-/// @tparam Optimizer  lion, adamw ... with the support `range`: that of frugal::shard(layout, world)
+/// @tparam Optimizer  lion, adamw ... with the support `range`: that of frugal::shard(layout, world); or muon, soap,
+/// shampoo, of the layout frugal::shard_of_tensors(model, world)
 template <class Optimizer, class Transport>
 class sharded : public detail::sharded_step<Optimizer, Transport> {
   using base = detail::sharded_step<Optimizer, Transport>;
+  using base::by_tensors;
   using typename base::grad;
   using typename base::param;
-  static_assert(std::is_same_v<typename base::support, range>,
+  static_assert(by_tensors || std::is_same_v<typename base::support, range>,
                 "frugal: sharded is for an optimizer of a shard: give it frugal::shard(layout, world)");
 
  public:
@@ -29,7 +31,18 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
 
   /// Collective. Compares the model and the method on all ranks; ranks that disagree get a comm_error, all of them.
   sharded(Optimizer optimizer, communicator<Transport> world)
-      : sharded(std::move(optimizer), std::move(world), optimizer.layout()) {}
+      : sharded(std::move(optimizer), std::move(world), optimizer.layout(), shard(optimizer.layout(), world)) {
+    static_assert(!by_tensors,
+                  "frugal: muon, soap and shampoo are sharded by whole tensors, and the model is named: "
+                  "sharded(soap(backend, shard_of_tensors(model, world)), model, world)");
+  }
+  /// The same for muon, soap and shampoo, of the layout shard_of_tensors(model, world).
+  sharded(Optimizer optimizer, frugal::layout const& model, communicator<Transport> world)
+      : sharded(std::move(optimizer), std::move(world), model, {0, model.size()}) {
+    static_assert(by_tensors,
+                  "frugal: an optimizer of an element rule is that of a range, and knows the model: "
+                  "sharded(adamw(backend, model, {}, shard(model, world)), world)");
+  }
 
   /// One update, collective. `g` is the gradient of this rank's data; the rank's shard of it becomes the mean over all
   /// ranks, the rest stays as it is. x, equal on all ranks, is changed in place, and equal again.
@@ -73,8 +86,8 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
   }
 
  private:
-  sharded(Optimizer&& optimizer, communicator<Transport>&& world, frugal::layout l)
-      : base(std::move(optimizer), l, world, l, shard(l, world)), overlap_(2 * l.tensors().size()) {
+  sharded(Optimizer&& optimizer, communicator<Transport>&& world, frugal::layout l, range where)
+      : base(std::move(optimizer), l, world, l, where), overlap_(2 * l.tensors().size()) {
     mine_.reserve(l.tensors().size());
     to_read_.reserve(l.tensors().size());
   }
@@ -99,6 +112,8 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
 };
 template <class Optimizer, class Transport>
 sharded(Optimizer, communicator<Transport>) -> sharded<Optimizer, Transport>;
+template <class Optimizer, class Transport>
+sharded(Optimizer, layout, communicator<Transport>) -> sharded<Optimizer, Transport>;
 
 }  // namespace v0
 }  // namespace frugal

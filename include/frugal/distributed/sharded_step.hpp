@@ -11,11 +11,32 @@ namespace frugal {
 inline namespace v0 {
 namespace detail {
 
+/// What a rank's optimizer is made of. One of an element rule is that of a shard.
+template <class Optimizer>
+struct sharded_policies {
+  static_assert(
+      sizeof(Optimizer) == 0,
+      "frugal: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon, soap "
+      "and shampoo; sam goes around, sam(sharded(...)); with all others every rank averages the gradients by "
+      "all_reduce, and steps");
+};
+template <has_element_rule Optimizer>
+struct sharded_policies<Optimizer> : decltype(policies_of(std::declval<Optimizer const&>())) {};
+/// One that says that no tensor knows of the others has whole ones.
+template <class Optimizer>
+requires(Optimizer::moves_tensors_alone) struct sharded_policies<Optimizer> {
+  using rule = void;
+  using backend = std::remove_cvref_t<decltype(std::declval<Optimizer&>().backend())>;
+  using storage = full;
+  struct support {};
+  using types = typename types_within<Optimizer>::type;
+};
+
 /// One rank's side of a step of all, but for where gradients come from.
 template <class Optimizer, class Transport>
 class sharded_step : private sum_gatherer {
  protected:
-  using policies = decltype(policies_of(std::declval<Optimizer const&>()));
+  using policies = sharded_policies<Optimizer>;
   using backend_type = typename policies::backend;
   using support = typename policies::support;
   using param = typename policies::types::param;
@@ -26,6 +47,7 @@ class sharded_step : private sum_gatherer {
       std::is_floating_point_v<grad>,
       "frugal: gradients of ranks are added as float or double: use types<bf16, float> or types<half, float>");
   static constexpr int sums = sum_count<typename policies::rule>;  // that a step needs of the whole model
+  static constexpr bool by_tensors = !has_element_rule<Optimizer>;
 
  public:
   using space = typename Optimizer::space;
@@ -41,7 +63,9 @@ class sharded_step : private sum_gatherer {
   /// Waits for the backend.
   step_report report() const { return {optimizer_.report().steps, skipped_, norm_}; }
   /// What rank r owns.
-  range part(int r) const { return plan_.shards().at(std::size_t(r)); }
+  range part(int r) const requires(!by_tensors) { return plan_.shards().at(std::size_t(r)); }
+  /// Who owns tensor k, counted in the layout; -1: nobody.
+  int owner(std::size_t k) const requires(by_tensors) { return plan_.owners().at(k); }
   communicator<Transport>& world() { return world_; }
   /// Bytes of messages that left this rank.
   std::int64_t bytes_sent() const { return world_.bytes_sent(); }
@@ -52,30 +76,49 @@ class sharded_step : private sum_gatherer {
     optimizer_.visit_state(visit);
   }
   std::size_t state_bytes() const { return optimizer_.state_bytes(); }
+  /// Throws what a step now would, for the sake of config() and options().
+  void check_settings() {
+    optimizer_.options() = options_;
+    optimizer_.check_settings();
+  }
   std::string algorithm() const { return optimizer_.algorithm(); }
   std::uint64_t state_layout() const { return optimizer_.state_layout(); }
   frugal::layout const& layout() const { return plan_.model(); }
   backend_type const& backend() const { return optimizer_.backend(); }
 
   /// Collective. The state that the unsharded optimizer would have: on every rank, in host memory.
-  whole_state gather() { return {plan_.whole_layout(), parts_, save_state(optimizer_), world_}; }
+  whole_state gather() {
+    check_whole();
+    return {plan_.whole_layout(), parts_, save_state(optimizer_), world_};
+  }
   /// Collective. The opposite: takes this rank's part of a state that came from any number of ranks, or from an
   /// unsharded optimizer; the same on all ranks. One of another method, model or type is refused, and nothing changes.
   void scatter(whole_state const& whole) {
+    check_whole();
     restore_state(optimizer_, whole.part(plan_.whole_layout(), parts_, optimizer_.state_layout(), world_));
   }
 
  protected:
   /// Collective.
-  /// @param seen  the layout that the optimizer is to have, and
+  /// @param expected  the layout that the optimizer is to have (of whole tensors it has its own), and
   /// @param where  the part of it
-  sharded_step(Optimizer optimizer, frugal::layout model, communicator<Transport> world, frugal::layout const& seen,
+  sharded_step(Optimizer optimizer, frugal::layout model, communicator<Transport> world, frugal::layout const& expected,
                range where)
       : optimizer_(std::move(optimizer)),
         world_(std::move(world)),
         plan_(std::move(model), world_.rank(), world_.size()) {
     agree(world_, "sharded", plan_.facts(optimizer_.algorithm()));
-    plan_.check(optimizer_.state_layout(), seen, where);
+    frugal::layout const& seen = by_tensors ? optimizer_.layout() : expected;
+    if constexpr (by_tensors) {
+      plan_.assign(plan_.owners_of(seen, world_));
+      if constexpr (requires { optimizer_.config().spread; })
+        require(!optimizer_.config().spread, "spread, of a sharded optimizer",
+                "false: turns go by the costs of all tensors, and a rank knows its own", "true");
+      in_order_ = buffer<double, backend_type>(backend(), plan_.all_tiles());
+    } else {
+      plan_.cut();
+      plan_.check(optimizer_.state_layout(), seen, where);
+    }
     own_ = work_table<backend_type>(backend(), plan_.segments_of(seen, where), 1);
     xs_.reserve(plan_.tensors().size());
     gs_.reserve(seen.tensors().size());
@@ -92,8 +135,9 @@ class sharded_step : private sum_gatherer {
     }
     settings_.resize(2 * std::size_t(world_.size()));
     bytes_.reserve(std::size_t(world_.size()));
-    parts_ = parts_of_state(pieces_of(optimizer_), storage_traits::alignment,
-                            type_name<typename storage_traits::cell>(), world_);
+    if constexpr (!by_tensors)
+      parts_ = parts_of_state(pieces_of(optimizer_), storage_traits::alignment,
+                              type_name<typename storage_traits::cell>(), world_);
   }
 
   template <class T>
@@ -108,10 +152,6 @@ class sharded_step : private sum_gatherer {
     if (options_.more_scale.size() > 0) backend().copy_out(&more_, options_.more_scale.data(), sizeof more_);
     if (options_.found_inf.size() > 0) backend().copy_out(&found, options_.found_inf.data(), sizeof found);
     return agree_on_settings(found != 0);
-  }
-  void check_settings() {
-    optimizer_.options() = options_;
-    optimizer_.check_settings();
   }
   /// Collective: the mean gradient of a run, of this rank's part of it, in place.
   void reduce(shard_run const& r, grad* g) {
@@ -143,12 +183,12 @@ class sharded_step : private sum_gatherer {
       now.gradient_scale = 1, now.more_scale = nonfinite_.view();
     }
     optimizer_.options() = now;
-    optimizer_.gather_sums_by(this);
+    if constexpr (!by_tensors) optimizer_.gather_sums_by(this);
     return true;
   }
   /// Collective, after it: everybody's shards of parameters(), of which there is one for each run.
   void spread(std::vector<shard_run> const& runs) {
-    optimizer_.gather_sums_by(nullptr);
+    if constexpr (!by_tensors) optimizer_.gather_sums_by(nullptr);
     for (std::size_t i = 0; i < runs.size(); ++i) {
       bytes_.clear();
       for (index_t c : runs[i].counts) bytes_.push_back(c * index_t(sizeof(param)));
@@ -163,6 +203,11 @@ class sharded_step : private sum_gatherer {
   std::vector<grad const*>& gradients() { return gs_; }
 
  private:
+  static void check_whole() {
+    static_assert(!by_tensors,
+                  "frugal: the states of muon, soap and shampoo are not gathered from ranks: save_state(opt) and "
+                  "checkpoint::add on each rank, for as many ranks");
+  }
   /// Collective. Shards begin at tiles, so the tiles' sums are those of the model: the rest is the unsharded
   /// optimizer's.
   whole_sums gather(double* own) override {
@@ -208,9 +253,15 @@ class sharded_step : private sum_gatherer {
     if (mine.size() > 0)
       backend().for_teams(tile_sums<segment_list, squares>{own_.list(), {{}, gs_there_.data()}, mine.data()});
     world_.all_gather(backend(), mine, all, plan_.tiles());
+    double const* of_tiles = all.data();
+    if constexpr (by_tensors) {
+      for (auto const& r : plan_.tile_runs())
+        backend().copy(in_order_.data() + r.to, all.data() + r.from, std::size_t(r.count) * sizeof(double));
+      of_tiles = in_order_.data();
+    }
     double sum = 0;
     using numbers = elements<double, double, false>;
-    backend().copy_out(&sum, canonical_sum(backend(), one_segment(tiles), numbers{all.data()}, all.end()), sizeof sum);
+    backend().copy_out(&sum, canonical_sum(backend(), one_segment(tiles), numbers{of_tiles}, all.end()), sizeof sum);
     return sum;
   }
 
@@ -223,7 +274,7 @@ class sharded_step : private sum_gatherer {
   std::vector<param*> xs_;
   std::vector<grad const*> gs_, known_gs_;
   buffer<grad const*, backend_type> gs_there_;
-  buffer<double, backend_type> sums_;
+  buffer<double, backend_type> sums_, in_order_;
   // Of a rule that measures.
   buffer<segment, backend_type> whole_tensors_;
   buffer<index_t, backend_type> first_tiles_;

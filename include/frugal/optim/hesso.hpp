@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file HESSO: Chen et al., "HESSO: Towards Automatic Efficient and User Friendly Any Neural Network Training and
-/// Pruning", arXiv 2409.09085: any optimizer trains, and groups of weights that do least are taken to zero on the way,
+/// Pruning", arXiv 2409.09085: an optimizer trains, and groups of weights that do least are taken to zero on the way,
 /// to an exact count, and cut out at the end.
 ///
 ///     d = what the optimizer's step subtracts, over lr
@@ -235,6 +235,10 @@ class identification<saliency, Backend, P> {
 /// @tparam Identification  how redundant groups are found: saliency, or cric (optim/cric.hpp)
 template <class Optimizer, class Identification = saliency>
 class hesso {
+  static_assert(
+      detail::has_element_rule<Optimizer>,
+      "frugal: hesso, with saliency or cric, is around an optimizer of an element rule (momentum, adamw, lion "
+      "...): tensors that soap, muon ... are to move get an object of their own (layout::only)");
   using backend_type = std::remove_cvref_t<decltype(std::declval<Optimizer&>().backend())>;
   using policies = decltype(detail::policies_of(std::declval<Optimizer const&>()));
   using grad = typename policies::types::grad;

@@ -94,16 +94,6 @@ struct sam_return {
   FRUGAL_FN bound bind(segment const& s) const { return {x[s.tensor] + s.inner, kept + s.slot}; }
 };
 
-/// The element types among a class's template arguments.
-template <class Optimizer>
-struct types_within {
-  using type = types<>;
-};
-template <template <class...> class O, class... A>
-struct types_within<O<A...>> {
-  using type = types_of<A...>;
-};
-
 }  // namespace detail
 
 /// @tparam Optimizer any, of `step(x, g)`: adamw, muon ... It is moved in.
