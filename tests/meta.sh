@@ -27,6 +27,7 @@ for header in include/frugal/*/*.hpp; do
     zeroth_order/update_log | zeroth_order/replicas) continue ;;
     distributed/shard | distributed/sharded_step | distributed/whole_state) continue ;;
     optim/group_sets | optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
+    optim/stable_embedding) continue ;;
     optim/kronecker | optim/kronecker_optimizer) continue ;;
     optim/layerwise | optim/linear_layers) continue ;;
   esac

@@ -37,6 +37,7 @@
 #include "optim/schedules.hpp"
 #include "optim/shampoo.hpp"
 #include "optim/soap.hpp"
+#include "optim/stable_embedding.hpp"
 #include "optim/step_law.hpp"
 #include "optim/zero_one_adam.hpp"
 #include "projection/very_sparse.hpp"

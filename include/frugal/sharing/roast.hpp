@@ -14,6 +14,7 @@
 #include "../core/model_view.hpp"
 #include "../core/overlap.hpp"
 #include "../core/policy.hpp"
+#include "../core/uniform.hpp"
 #include "../core/work_table.hpp"
 #include "gradient_scaling.hpp"
 
@@ -39,27 +40,6 @@ struct roast_config {
   double count_epsilon = 0;  ///< >= 0; 1e-3 in the authors' program
   double epsilon = 0;        ///< >= 0, added to Gamma; 1e-6 in the authors' program
 };
-
-namespace detail {
-
-/// Numbers uniform in (-spread, spread).
-template <class T>
-struct uniform_numbers {
-  using scalar = T;
-  random_stream stream;
-  T spread;
-  T* to;
-  static constexpr bool active = true;
-  FRUGAL_FN uniform_numbers bind(segment const&) const { return *this; }
-  FRUGAL_FN bool aligned(int) const { return false; }
-  FRUGAL_FN T const* contiguous() const { return nullptr; }
-  FRUGAL_GENERIC template <class Chunk>
-  FRUGAL_FN void operator()(Chunk c) const {
-    for (index_t i = c.at; i < c.at + c.count(); ++i) to[i] = product(spread, T(u11(stream.word(0, std::uint64_t(i)))));
-  }
-};
-
-}  // namespace detail
 
 /// Reads a model's weights out of a shared vector, and sums its gradients into one. The vector is the caller's, and any
 /// optimizer's: it has slots() elements of float (double, where the weights are).
