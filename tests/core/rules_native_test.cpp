@@ -42,17 +42,21 @@ void check_both(std::string const& name, Config const& from) {
   check<Optimizer, frugal::blockwise8>("blockwise8_" + name + ".txt", "", from);
 }
 
+frugal::moment_start start_of(golden_case const& c) {
+  return c.config("first_gradient") != 0 ? frugal::moment_start::first_gradient : frugal::moment_start::zero;
+}
+
 TEST(rules, golden_trajectories) {
   check_both<frugal::momentum>("momentum", [](golden_case const& c) {
     return frugal::momentum_config{c.config("lr"), c.config("mu"), c.config("weight_decay"), c.config("nesterov") != 0};
   });
   check_both<frugal::adam>("adam", [](golden_case const& c) {
-    return frugal::adam_config{c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"),
-                               c.config("weight_decay")};
+    return frugal::adam_config{c.config("lr"),  c.config("beta1"),        c.config("beta2"),
+                               c.config("eps"), c.config("weight_decay"), start_of(c)};
   });
   check_both<frugal::adamw>("adamw", [](golden_case const& c) {
-    return frugal::adamw_config{c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"),
-                                c.config("weight_decay")};
+    return frugal::adamw_config{c.config("lr"),  c.config("beta1"),        c.config("beta2"),
+                                c.config("eps"), c.config("weight_decay"), start_of(c)};
   });
   check_both<frugal::lion>("lion", [](golden_case const& c) {
     return frugal::lion_config{c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("weight_decay")};

@@ -5,6 +5,8 @@ Double (x64, m64, v64; m and v 0 at the start, t = 1, 2, ...), any evaluation or
     gd = g + weight_decay x;  m <- beta1 m + (1-beta1) gd;  v <- beta2 v + (1-beta2) gd^2
     x <- x - (lr/c1) m / (sqrt(v)/sqrt(c2) + eps),  c1 = 1 - beta1^t,  c2 = 1 - beta2^t
 
+first_gradient: at t = 1  m = gd, v = gd^2, with the same c1 and c2.
+
 Float contract (x32, m32, v32), every operation rounds once, coefficients are double values rounded once to float:
     b1 = beta1, o1 = 1-beta1, b2 = beta2, o2 = 1-beta2; p1 *= beta1 and p2 *= beta2 in double each step (from 1)
     rate = lr/(1-p1), unbias = 1/sqrt(1-p2)
@@ -23,7 +25,8 @@ f32 = np.float32
 class Adam64:
     states = ("m", "v")
 
-    def __init__(self, beta1, beta2, eps, weight_decay):
+    def __init__(self, beta1, beta2, eps, weight_decay, first_gradient=False):
+        self.first_gradient = first_gradient
         self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
 
     def start(self, n):
@@ -34,6 +37,8 @@ class Adam64:
         gd = g + self.weight_decay * x
         self.m = self.beta1 * self.m + (1 - self.beta1) * gd
         self.v = self.beta2 * self.v + (1 - self.beta2) * gd**2
+        if self.t == 1 and self.first_gradient:
+            self.m, self.v = gd, gd**2
         c1, c2 = 1 - self.beta1**self.t, 1 - self.beta2**self.t
         return x - (lr / c1) * self.m / (np.sqrt(self.v) / math.sqrt(c2) + self.eps)
 
@@ -41,7 +46,8 @@ class Adam64:
 class Adam32:
     states = ("m", "v")
 
-    def __init__(self, beta1, beta2, eps, weight_decay):
+    def __init__(self, beta1, beta2, eps, weight_decay, first_gradient=False):
+        self.first_gradient = first_gradient
         self.beta1, self.beta2 = beta1, beta2
         self.b1, self.o1, self.b2, self.o2 = f32(beta1), f32(1 - beta1), f32(beta2), f32(1 - beta2)
         self.eps, self.weight_decay = f32(eps), f32(weight_decay)
@@ -49,6 +55,7 @@ class Adam32:
     def start(self, n):
         self.m, self.v = np.zeros(n, f32), np.zeros(n, f32)
         self.p1 = self.p2 = 1.0
+        self.t = 0
 
     def step(self, lr, x, g):
         self.p1, self.p2 = self.p1 * self.beta1, self.p2 * self.beta2
@@ -56,6 +63,9 @@ class Adam32:
         gd = g + (self.weight_decay * x)
         self.m = (self.b1 * self.m) + (self.o1 * gd)
         self.v = (self.b2 * self.v) + (self.o2 * (gd * gd))
+        self.t += 1
+        if self.t == 1 and self.first_gradient:
+            self.m, self.v = gd + f32(0), gd * gd  # no negative zeros
         return x - (rate * (self.m / ((unbias * np.sqrt(self.v)) + self.eps)))
 
 
@@ -64,17 +74,22 @@ def check():
     rule = Adam64(0.9, 0.999, 1e-8, 0.0)
     rule.start(1)
     assert abs(rule.step(0.1, np.array([1.0]), np.array([0.5]))[0] - 0.9000000020) < 5e-11
+    rule = Adam64(0.9, 0.999, 1e-8, 0.0, True)  # sqrt(0.001) / 0.1 = 0.316 of it
+    rule.start(1)
+    assert abs(rule.step(0.1, np.array([1.0]), np.array([0.5]))[0] - (1 - 0.1 * 0.316227766)) < 1e-9
 
 
 def main():
     check()
     out = Writer()
-    for seed, (name, beta2, eps, weight_decay) in enumerate([
-            ("default", 0.999, 1e-8, 0.0),
-            ("decay", 0.999, 1e-8, 0.1),
-            ("large_eps", 0.99, 0.5, 0.0)], start=200):
-        config = {"lr": 0.001, "beta1": 0.9, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
-        arguments = (0.9, beta2, eps, weight_decay)
+    for seed, (name, beta2, eps, weight_decay, first) in enumerate([
+            ("default", 0.999, 1e-8, 0.0, False),
+            ("decay", 0.999, 1e-8, 0.1, False),
+            ("large_eps", 0.99, 0.5, 0.0, False),
+            ("first_gradient", 0.999, 1e-8, 0.1, True)], start=200):
+        config = {"lr": 0.001, "beta1": 0.9, "beta2": beta2, "eps": eps, "weight_decay": weight_decay,
+                  "first_gradient": float(first)}
+        arguments = (0.9, beta2, eps, weight_decay, first)
         trajectory(out, name, config, np.full(25, 0.001), Adam64(*arguments), Adam32(*arguments), seed)
     out.save("adam.txt")
 

@@ -5,6 +5,8 @@ Double (x64, m64, v64; m and v 0 at the start, t = 1, 2, ...), any evaluation or
     x <- (1 - lr weight_decay) x;  m <- beta1 m + (1-beta1) g;  v <- beta2 v + (1-beta2) g^2
     x <- x - (lr/c1) m / (sqrt(v)/sqrt(c2) + eps),  c1 = 1 - beta1^t,  c2 = 1 - beta2^t
 
+first_gradient: at t = 1  m = g, v = g^2, with the same c1 and c2.
+
 Float contract (x32, m32, v32), every operation rounds once, coefficients are double values rounded once to float:
     b1 = beta1, o1 = 1-beta1, b2 = beta2, o2 = 1-beta2; p1 *= beta1 and p2 *= beta2 in double each step (from 1)
     rate = lr/(1-p1), unbias = 1/sqrt(1-p2), shrink = 1 - lr*wd
@@ -23,7 +25,8 @@ f32 = np.float32
 class AdamW64:
     states = ("m", "v")
 
-    def __init__(self, beta1, beta2, eps, weight_decay):
+    def __init__(self, beta1, beta2, eps, weight_decay, first_gradient=False):
+        self.first_gradient = first_gradient
         self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
 
     def start(self, n):
@@ -34,6 +37,8 @@ class AdamW64:
         x = (1 - lr * self.weight_decay) * x
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
+        if self.t == 1 and self.first_gradient:
+            self.m, self.v = g, g**2
         c1, c2 = 1 - self.beta1**self.t, 1 - self.beta2**self.t
         return x - (lr / c1) * self.m / (np.sqrt(self.v) / math.sqrt(c2) + self.eps)
 
@@ -41,7 +46,8 @@ class AdamW64:
 class AdamW32:
     states = ("m", "v")
 
-    def __init__(self, beta1, beta2, eps, weight_decay):
+    def __init__(self, beta1, beta2, eps, weight_decay, first_gradient=False):
+        self.first_gradient = first_gradient
         self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
         self.b1, self.o1, self.b2, self.o2 = f32(beta1), f32(1 - beta1), f32(beta2), f32(1 - beta2)
         self.eps = f32(eps)
@@ -49,6 +55,7 @@ class AdamW32:
     def start(self, n):
         self.m, self.v = np.zeros(n, f32), np.zeros(n, f32)
         self.p1 = self.p2 = 1.0
+        self.t = 0
 
     def step(self, lr, x, g):
         self.p1, self.p2 = self.p1 * self.beta1, self.p2 * self.beta2
@@ -56,6 +63,9 @@ class AdamW32:
         shrink = f32(1 - lr * self.weight_decay)
         self.m = (self.b1 * self.m) + (self.o1 * g)
         self.v = (self.b2 * self.v) + (self.o2 * (g * g))
+        self.t += 1
+        if self.t == 1 and self.first_gradient:
+            self.m, self.v = g + f32(0), g * g  # no negative zeros
         return (shrink * x) - (rate * (self.m / ((unbias * np.sqrt(self.v)) + self.eps)))
 
 
@@ -69,13 +79,15 @@ def check():
 def main():
     check()
     out = Writer()
-    for seed, (name, lr, weight_decay, scheduled) in enumerate([
-            ("default", 0.001, 0.0, False),
-            ("decay", 0.01, 0.1, False),
-            ("schedule", 0.02, 0.2, True)], start=300):
+    for seed, (name, lr, weight_decay, scheduled, first) in enumerate([
+            ("default", 0.001, 0.0, False, False),
+            ("decay", 0.01, 0.1, False, False),
+            ("schedule", 0.02, 0.2, True, False),
+            ("first_gradient", 0.01, 0.1, True, True)], start=300):
         rates = lr / np.sqrt(np.arange(1, 26)) if scheduled else np.full(25, lr)
-        config = {"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": weight_decay}
-        arguments = (0.9, 0.999, 1e-8, weight_decay)
+        config = {"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": weight_decay,
+                  "first_gradient": float(first)}
+        arguments = (0.9, 0.999, 1e-8, weight_decay, first)
         trajectory(out, name, config, rates, AdamW64(*arguments), AdamW32(*arguments), seed)
     out.save("adamw.txt")
 

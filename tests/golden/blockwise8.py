@@ -279,9 +279,11 @@ def main():
     constant, falling = np.full(25, 0.01), 0.01 / np.sqrt(np.arange(1, 26))
     write_trajectory("momentum", {"lr": 0.01, "mu": 0.9, "weight_decay": 0.05, "nesterov": False}, constant,
                      Momentum32(0.9, 0.05, False), 600)
-    write_trajectory("adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.05}, constant,
+    write_trajectory("adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.05,
+                              "first_gradient": 0.0}, constant,
                      Adam32(0.9, 0.999, 1e-8, 0.05), 601)
-    write_trajectory("adamw", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1}, falling,
+    write_trajectory("adamw", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
+                               "first_gradient": 0.0}, falling,
                      AdamW32(0.9, 0.999, 1e-8, 0.1), 602)
     write_trajectory("lion", {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}, falling,
                      Lion32(0.9, 0.99, 0.1), 603)

@@ -15,7 +15,12 @@ struct adam {
   static constexpr bool nan_reaches_x = true;
   static std::vector<std::string> states() { return {"m", "v"}; }
   static config from(golden_case const& c) {
-    return {c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"), c.config("weight_decay")};
+    return {c.config("lr"),
+            c.config("beta1"),
+            c.config("beta2"),
+            c.config("eps"),
+            c.config("weight_decay"),
+            c.config("first_gradient") != 0 ? frugal::moment_start::first_gradient : frugal::moment_start::zero};
   }
   static config usual() { return {.lr = 0.01, .weight_decay = 0.05}; }
 };
@@ -27,6 +32,7 @@ TEST(adam, defaults_are_the_paper_s) {
   EXPECT_EQ(c.beta2, 0.999);
   EXPECT_EQ(c.epsilon, 1e-8);
   EXPECT_EQ(c.weight_decay, 0);
+  EXPECT_EQ(c.start, frugal::moment_start::zero);
 }
 
 TEST(adam, without_memory_it_steps_by_the_sign) {
@@ -39,6 +45,33 @@ TEST(adam, without_memory_it_steps_by_the_sign) {
     for (std::size_t i = 0; i < want.size(); ++i) want[i] -= g[i] > 0 ? 0.01f : g[i] < 0 ? -0.01f : 0.f;
     ASSERT_TRUE(same_bits(want, d->x())) << t;
   }
+}
+
+// The means begin at the first gradient, whatever the storage; a step that is skipped is not the first, and a saved
+// state is past it.
+TEST(adam, moments_from_the_first_gradient) {
+  const frugal::layout l(5000);
+  const frugal::adam_config c{.lr = 0.01, .epsilon = 0, .start = frugal::moment_start::first_gradient};
+  on_cpu_and_device([&](machine const& m, stored s) {
+    const auto d = make<adam>(m, l, start_of(l), c, s),
+               zero = make<adam>(m, l, start_of(l), {.lr = 0.01, .epsilon = 0}, s);
+    auto g = gradient_of(l, 1);
+    for (float& v : g) v = v == 0 ? 1 : v;
+    d->set({.found_inf = 1.f});
+    d->step(g);
+    d->set({});
+    d->step(g);
+    const auto x = d->x();
+    for (std::size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(x[i], start_of(l)[i] - std::copysign(0.00316227766f, g[i]), 1e-6f * (1 + std::abs(x[i]))) << i;
+    // From here on the rule is that of means that began at zero.
+    zero->step(g);
+    zero->restore(d->save());
+    zero->set_x(x);
+    d->step(g);
+    zero->step(g);
+    EXPECT_TRUE(same_bits(d->x(), zero->x()));
+  });
 }
 
 TEST(adam, scaling_gradients_and_epsilon_changes_nothing) {

@@ -17,7 +17,12 @@ struct adamw {
   static constexpr bool nan_reaches_x = true;
   static std::vector<std::string> states() { return {"m", "v"}; }
   static config from(golden_case const& c) {
-    return {c.config("lr"), c.config("beta1"), c.config("beta2"), c.config("eps"), c.config("weight_decay")};
+    return {c.config("lr"),
+            c.config("beta1"),
+            c.config("beta2"),
+            c.config("eps"),
+            c.config("weight_decay"),
+            c.config("first_gradient") != 0 ? frugal::moment_start::first_gradient : frugal::moment_start::zero};
   }
   static config usual() { return {.lr = 0.01, .weight_decay = 0.5}; }
 };
@@ -29,6 +34,7 @@ TEST(adamw, defaults) {
   EXPECT_EQ(c.beta2, 0.999);
   EXPECT_EQ(c.epsilon, 1e-8);
   EXPECT_EQ(c.weight_decay, 1e-2);
+  EXPECT_EQ(c.start, frugal::moment_start::zero);
 }
 
 TEST(adamw, worked_number) {

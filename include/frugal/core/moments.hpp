@@ -6,6 +6,13 @@
 namespace frugal {
 inline namespace v0 {
 
+/// What the moments are at the first step. The bias corrections stay: 1 - beta^t.
+enum class moment_start {
+  zero,           ///< means that begin at 0
+  first_gradient  ///< m = g and v = g^2, as HESSO's authors have them: the first step is sqrt(1 - beta2) / (1 - beta1)
+                  ///< of the rate
+};
+
 namespace detail {
 
 /// Where weight decay enters: the gradient, or the parameter.
@@ -42,6 +49,10 @@ struct moments_rule {
 
   FRUGAL_FN moments_rule(config const& c, group_factors const& g, clock const& k)
       : beta1(T(c.beta1)), rest1(T(1 - c.beta1)), beta2(T(c.beta2)), rest2(T(1 - c.beta2)), epsilon(T(c.epsilon)) {
+    if constexpr (requires { c.start; }) {  // beta^t = beta: t = 1, where the means are 0
+      if (c.start == moment_start::first_gradient && k.beta1_power == c.beta1) rest1 = T(1);
+      if (c.start == moment_start::first_gradient && k.beta2_power == c.beta2) rest2 = T(1);
+    }
     const exact lr = exact(c.lr) * exact(g.lr), lambda = exact(c.weight_decay) * exact(g.weight_decay), one(1.0);
     rate = T((lr / (one - exact(k.beta1_power))).v[0]);
     unbias = T((one / sqrt(one - exact(k.beta2_power))).v[0]);

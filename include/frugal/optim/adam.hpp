@@ -14,11 +14,12 @@ inline namespace v0 {
 
 /// Defaults of the paper.
 struct adam_config {
-  double lr = 1e-3;         ///< learning rate, >= 0
-  double beta1 = 0.9;       ///< [0, 1)
-  double beta2 = 0.999;     ///< [0, 1)
-  double epsilon = 1e-8;    ///< >= 0
-  double weight_decay = 0;  ///< coupled: added to the gradient; >= 0
+  double lr = 1e-3;                         ///< learning rate, >= 0
+  double beta1 = 0.9;                       ///< [0, 1)
+  double beta2 = 0.999;                     ///< [0, 1)
+  double epsilon = 1e-8;                    ///< >= 0
+  double weight_decay = 0;                  ///< coupled: added to the gradient; >= 0
+  moment_start start = moment_start::zero;  ///< of m and v
 };
 inline void validate(adam_config const& c) { detail::validate_moments(c); }
 

@@ -13,11 +13,12 @@ inline namespace v0 {
 
 /// Defaults of Adam; the decay is the one that common implementations use.
 struct adamw_config {
-  double lr = 1e-3;            ///< learning rate, >= 0
-  double beta1 = 0.9;          ///< [0, 1)
-  double beta2 = 0.999;        ///< [0, 1)
-  double epsilon = 1e-8;       ///< >= 0
-  double weight_decay = 1e-2;  ///< decoupled; >= 0, and lr weight_decay <= 1
+  double lr = 1e-3;                         ///< learning rate, >= 0
+  double beta1 = 0.9;                       ///< [0, 1)
+  double beta2 = 0.999;                     ///< [0, 1)
+  double epsilon = 1e-8;                    ///< >= 0
+  double weight_decay = 1e-2;               ///< decoupled; >= 0, and lr weight_decay <= 1
+  moment_start start = moment_start::zero;  ///< of m and v
 };
 inline void validate(adamw_config const& c) {
   detail::validate_moments(c);
