@@ -223,3 +223,10 @@ adamw rounded_twice(cpu, 10, {}, stochastic{}, float_master{}, types<bf16>{});
 #else
 adamw rounded_twice(cpu, 10, {}, float_master{}, types<bf16>{});
 #endif
+
+// expect STORAGE_OF_ADAFACTOR: a policy of adafactor is types<> or a rounding
+#if defined(STORAGE_OF_ADAFACTOR)
+adafactor factored(cpu, 10, {}, blockwise8{});
+#else
+adafactor factored(cpu, 10, {}, stochastic{.seed = 1}, types<bf16>{});
+#endif
