@@ -25,7 +25,7 @@ for header in include/frugal/*/*.hpp; do
     sharing/cyclic_fold | sharing/gradient_scaling) continue ;;
     zeroth_order/random_axpy | zeroth_order/random_directions) continue ;;
     zeroth_order/update_log | zeroth_order/replicas) continue ;;
-    distributed/shard | distributed/sharded_step | distributed/whole_state) continue ;;
+    distributed/shard | distributed/sharded_step | distributed/tensor_parts | distributed/whole_state) continue ;;
     optim/group_sets | optim/schedules | optim/step_law | optim/muon_kernels) continue ;;
     optim/stable_embedding) continue ;;
     optim/kronecker | optim/kronecker_optimizer) continue ;;

@@ -170,22 +170,12 @@ void shard_all(layout const& model, loopback_comm world) {
 #endif
 }
 
-// expect GRADIENTS_OF_MUON: of muon, soap and shampoo the states are sharded, not the gradients
+// expect GRADIENTS_OF_MUON: of muon, soap, shampoo and adafactor the states are sharded, not the gradients
 void shard_gradients(layout const& model, loopback_comm world) {
 #if defined(GRADIENTS_OF_MUON)
   sharded_gradients r(muon(cpu, shard_layout(model, world)), model, world);
 #else
   sharded_gradients r(adamw(cpu, shard_layout(model, world)), model, world);
-#endif
-}
-
-// expect GATHERED_MUON: the states of muon, soap and shampoo are not gathered from ranks: save_state(opt)
-void gather(layout const& model, loopback_comm world) {
-  sharded r(muon(cpu, shard_of_tensors(model, world)), model, world);
-#if defined(GATHERED_MUON)
-  r.gather();
-#else
-  save_state(r);
 #endif
 }
 

@@ -74,25 +74,19 @@ class distributed_conformance {
           if (v.size() > 0) b.fill(v.data(), 0, std::size_t(v.size()) * sizeof(T));
         });
       };
-      if constexpr (requires { together.owner(0); }) {  // whose states stay where they are
-        const frugal::snapshot part = frugal::save_state(together);
-        forget();
-        frugal::restore_state(together, part);
-      } else {
-        frugal::whole_state whole = together.gather();
-        const frugal::snapshot saved = frugal::save_state(alone);
-        auto const& pieces = whole.state().pieces;
-        same(whole.algorithm() == saved.algorithm && whole.state_layout() == saved.layout &&
-                 pieces.size() == saved.pieces.size(),
-             "whole states", t);
-        for (std::size_t k = 0; k < pieces.size(); ++k) {
-          frugal::snapshot::piece const &p = pieces[k], &q = saved.pieces[k];
-          same(p.name == q.name && p.role == q.role && p.type == q.type && p.count == q.count && p.bytes == q.bytes,
-               q.name.c_str(), t);
-        }
-        forget();
-        together.scatter(whole);
+      frugal::whole_state whole = together.gather();
+      const frugal::snapshot saved = frugal::save_state(alone);
+      auto const& pieces = whole.state().pieces;
+      same(whole.algorithm() == saved.algorithm && whole.state_layout() == saved.layout &&
+               pieces.size() == saved.pieces.size(),
+           "whole states", t);
+      for (std::size_t k = 0; k < pieces.size(); ++k) {
+        frugal::snapshot::piece const &p = pieces[k], &q = saved.pieces[k];
+        same(p.name == q.name && p.role == q.role && p.type == q.type && p.count == q.count && p.bytes == q.bytes,
+             q.name.c_str(), t);
       }
+      forget();
+      together.scatter(whole);
     }
     const auto end = frugal::to_host(b, x.view());
     digest_.add(std::string_view(reinterpret_cast<char const*>(end.data()), end.size() * sizeof(P)));

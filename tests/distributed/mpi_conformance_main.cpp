@@ -5,6 +5,7 @@
 #include <frugal/backend/serial.hpp>
 #include <frugal/distributed/sharded.hpp>
 #include <frugal/distributed/sharded_gradients.hpp>
+#include <frugal/optim/adafactor.hpp>
 #include <frugal/optim/adamw.hpp>
 #include <frugal/optim/shampoo.hpp>
 
@@ -13,7 +14,7 @@
 namespace {
 using namespace frugal_test;
 
-// AdamW in both stages, Shampoo of whole tensors.
+// AdamW in both stages, Shampoo and Adafactor of whole tensors.
 template <class Transport>
 struct shards : distributed_conformance<Transport> {
   explicit shards(frugal::communicator<Transport> w) : distributed_conformance<Transport>(w), world(w) {}
@@ -29,7 +30,10 @@ struct shards : distributed_conformance<Transport> {
     const auto of = [&](frugal::layout const& its) {
       return frugal::shampoo(cpu, its, {.weight_decay = 0.1, .frequency = 2, .max_dim = 16, .merge_limit = 40});
     };
-    this->train(of(matrices), frugal::sharded(of(frugal::shard_of_tensors(matrices, world)), matrices, world));
+    const auto other = [&](frugal::layout const& its) { return frugal::adafactor(cpu, its, {.beta1 = 0.9}); };
+    const frugal::layout own = frugal::shard_of_tensors(matrices, world);
+    this->train(of(matrices), frugal::sharded(of(own), matrices, world));
+    this->train(other(matrices), frugal::sharded(other(own), matrices, world));
     return this->digest();
   }
   frugal::communicator<Transport> world;

@@ -262,6 +262,15 @@ TEST(sharded, disagreements) {
     auto late = opt.gather();
     opt.scatter(odd ? late : early);
   });
+  differ("the state that is scattered", [&](loopback_comm& world, bool odd) {
+    const layout l{{"a", {2, 3}}};
+    sharded opt(muon(cpu, shard_of_tensors(l, world)), l, world);
+    std::vector<float> x = numbers(6, 1), g = x;
+    auto early = opt.gather();
+    opt.step(x, g);
+    auto late = opt.gather();
+    opt.scatter(odd ? late : early);
+  });
 }
 
 TEST(sharded, refusals) {
@@ -324,13 +333,11 @@ void conforms_by_tensors(layout const& l, Make const& make) {
   }
 }
 auto muon_of(layout const& l) { return muon(cpu, l, {.weight_decay = 0.1}); }
+auto soap_of(layout const& l) { return frugal::soap(cpu, l, {.frequency = 2, .max_dim = 64}); }
 auto its_muon(layout const& l, loopback_comm& world) { return sharded(muon_of(shard_of_tensors(l, world)), l, world); }
 
 TEST(sharded, muon_conforms) { conforms_by_tensors(some_matrices(), muon_of); }
-TEST(sharded, soap_conforms) {
-  conforms_by_tensors(with_vectors(),
-                      [](layout const& l) { return frugal::soap(cpu, l, {.frequency = 2, .max_dim = 64}); });
-}
+TEST(sharded, soap_conforms) { conforms_by_tensors(with_vectors(), soap_of); }
 
 // The longest first, to who has least.
 TEST(shard, gives_whole_tensors) {
@@ -425,6 +432,60 @@ TEST(sharded, whole_tensors_in_a_list) {
     EXPECT_EQ(flat.report().skipped, 1);
     return 0;
   });
+}
+
+// What three ranks leave of SOAP is taken up by one, two and four with other plans, and by one that is not sharded.
+TEST(sharded, whole_tensors_on_other_ranks) {
+  const layout l = with_vectors();
+  const auto gradient = [&](int t) { return numbers(l.size(), std::uint64_t(t)); };
+  std::vector<float> saved;
+  const auto wholes = on_ranks(3, [&](loopback_comm& world) {
+    sharded opt(soap_of(shard_of_tensors(l, world)), l, world);
+    std::vector<float> x = numbers(l.size(), 99);
+    for (int t = 0; t < 3; ++t) {
+      auto g = gradient(t);
+      opt.step(x, g);
+    }
+    if (world.rank() == 0) saved = x;
+    return std::make_shared<frugal::whole_state>(opt.gather());
+  });
+  auto alone = soap_of(l);
+  frugal::restore_state(alone, wholes[0]->state());
+  std::vector<float> expected = saved;
+  for (int t = 3; t < 6; ++t) alone.step(expected, gradient(t));
+  for (int ranks : {1, 2, 4})
+    on_ranks(ranks, [&](loopback_comm& world) {
+      std::vector<double> cost(l.tensors().size(), 1);  // tensors go round
+      sharded opt(soap_of(shard_of_tensors(l, world, cost)), l, world);
+      std::vector<float> x = saved;
+      opt.scatter(*wholes[1]);
+      for (int t = 3; t < 6; ++t) {
+        auto g = gradient(t);
+        for (float& v : g) v *= world.rank() == 0 ? float(ranks) : 0.f;  // whose mean is exact
+        opt.step(x, g);
+      }
+      EXPECT_TRUE(same_bits(x, expected)) << ranks;
+      EXPECT_EQ(opt.gather().state_layout(), alone.state_layout());
+
+      // States of others, with which nothing changes.
+      const frugal::snapshot before = frugal::save_state(opt);
+      auto its = its_muon(some_matrices(), world);
+      EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(its.gather()); }, {"a state's layout"}));
+      frugal::snapshot other = wholes[1]->state();
+      other.pieces[3].count -= 1;
+      EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(frugal::whole_state(other)); },
+                                                   {"a piece of a state", "'m'"}));
+      other = wholes[1]->state();
+      other.pieces.pop_back();
+      EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(frugal::whole_state(other)); },
+                                                   {"the count of pieces of a state"}));
+      other = wholes[1]->state();
+      other.algorithm = "shampoo/full";
+      EXPECT_TRUE(throws<frugal::invalid_argument>([&] { opt.scatter(frugal::whole_state(other)); }, {"algorithm"}));
+      const frugal::snapshot after = frugal::save_state(opt);
+      for (std::size_t k = 0; k < after.pieces.size(); ++k) EXPECT_EQ(after.pieces[k].bytes, before.pieces[k].bytes);
+      return 0;
+    });
 }
 
 // The norm is added up in the order of the model, wherever its tensors are.

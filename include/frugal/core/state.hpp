@@ -62,6 +62,20 @@ concept has_state = requires(Object& o, list_of_pieces l) {
   o.state_layout();
   o.backend();
 };
+/// A state where no tensor knows of the others, tensor by tensor. Pieces of the roles counter and clock are
+/// everybody's; those that follow have slots of all tensors, in one order; the last are single tensors' own, in the
+/// same order.
+struct tensor_states {
+  struct one {
+    index_t kind, tensor;              // the order is that of both
+    std::vector<index_t> slots;        // in each of the pieces that all share
+    index_t pieces;                    // of its own
+    std::vector<std::uint64_t> words;  // in the hash state_layout()
+  };
+  index_t alignment;                 // of where a tensor's slots begin
+  std::vector<std::uint64_t> words;  // in the hash, before those of tensors
+  std::vector<one> tensors;
+};
 /// Good as long as the views of visit_state are.
 template <has_state Object>
 std::vector<state_piece> pieces_of(Object& object) {

@@ -7,7 +7,8 @@
 ///     everybody's shards of the parameters           (all-gather)
 ///
 /// Bit for bit what every rank would get from an all-reduce of the gradients and a step of the unsharded optimizer,
-/// clipping and skipping included. Methods that need whole tensors (muon, soap, shampoo) have a shard of whole ones.
+/// clipping and skipping included. Methods that need whole tensors (muon, soap, shampoo, adafactor) have a shard of
+/// whole ones.
 #pragma once
 #include "sharded_step.hpp"
 
@@ -16,7 +17,7 @@ inline namespace v0 {
 
 /// One rank's side; all ranks construct it and step together, from equal parameters (broadcast them).
 /// @tparam Optimizer  lion, adamw ... with the support `range`: that of frugal::shard(layout, world); or muon, soap,
-/// shampoo, of the layout frugal::shard_of_tensors(model, world)
+/// shampoo, adafactor, of the layout frugal::shard_of_tensors(model, world)
 template <class Optimizer, class Transport>
 class sharded : public detail::sharded_step<Optimizer, Transport> {
   using base = detail::sharded_step<Optimizer, Transport>;
@@ -33,10 +34,10 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
   sharded(Optimizer optimizer, communicator<Transport> world)
       : sharded(std::move(optimizer), std::move(world), optimizer.layout(), shard(optimizer.layout(), world)) {
     static_assert(!by_tensors,
-                  "frugal: muon, soap and shampoo are sharded by whole tensors, and the model is named: "
+                  "frugal: muon, soap, shampoo and adafactor are sharded by whole tensors, and the model is named: "
                   "sharded(soap(backend, shard_of_tensors(model, world)), model, world)");
   }
-  /// The same for muon, soap and shampoo, of the layout shard_of_tensors(model, world).
+  /// The same for muon, soap, shampoo and adafactor, of the layout shard_of_tensors(model, world).
   sharded(Optimizer optimizer, frugal::layout const& model, communicator<Transport> world)
       : sharded(std::move(optimizer), std::move(world), model, {0, model.size()}) {
     static_assert(by_tensors,

@@ -43,7 +43,7 @@ class sharded_gradients : public detail::sharded_step<Optimizer, Transport> {
   using typename base::grad;
   using typename base::param;
   static_assert(!base::by_tensors,
-                "frugal: of muon, soap and shampoo the states are sharded, not the gradients: "
+                "frugal: of muon, soap, shampoo and adafactor the states are sharded, not the gradients: "
                 "sharded(soap(backend, shard_of_tensors(model, world)), model, world)");
   static_assert(base::by_tensors || std::is_same_v<typename base::support, all>,
                 "frugal: sharded_gradients is for an optimizer of all of frugal::shard_layout(model, world)");

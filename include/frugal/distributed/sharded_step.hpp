@@ -5,7 +5,7 @@
 #include <array>
 
 #include "../core/element_policies.hpp"
-#include "whole_state.hpp"
+#include "tensor_parts.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -16,8 +16,9 @@ template <class Optimizer>
 struct sharded_policies {
   static_assert(
       sizeof(Optimizer) == 0,
-      "frugal: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon, soap "
-      "and shampoo; sam goes around, sam(sharded(...)); with all others every rank averages the gradients by "
+      "frugal: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon, soap, "
+      "shampoo "
+      "and adafactor; sam goes around, sam(sharded(...)); with all others every rank averages the gradients by "
       "all_reduce, and steps");
 };
 template <has_element_rule Optimizer>
@@ -88,14 +89,20 @@ class sharded_step : private sum_gatherer {
 
   /// Collective. The state that the unsharded optimizer would have: on every rank, in host memory.
   whole_state gather() {
-    check_whole();
-    return {plan_.whole_layout(), parts_, save_state(optimizer_), world_};
+    if constexpr (by_tensors)
+      return whole_state(its_tensors().gather(save_state(optimizer_), pieces_of(optimizer_), world_));
+    else return {plan_.whole_layout(), parts_, save_state(optimizer_), world_};
   }
   /// Collective. The opposite: takes this rank's part of a state that came from any number of ranks, or from an
   /// unsharded optimizer; the same on all ranks. One of another method, model or type is refused, and nothing changes.
   void scatter(whole_state const& whole) {
-    check_whole();
-    restore_state(optimizer_, whole.part(plan_.whole_layout(), parts_, optimizer_.state_layout(), world_));
+    const std::uint64_t its = optimizer_.state_layout();
+    if constexpr (by_tensors) {
+      whole.compare(world_);
+      restore_state(optimizer_, its_tensors().part(whole.state(), pieces_of(optimizer_), its));
+    } else {
+      restore_state(optimizer_, whole.part(plan_.whole_layout(), parts_, its, world_));
+    }
   }
 
  protected:
@@ -203,11 +210,7 @@ class sharded_step : private sum_gatherer {
   std::vector<grad const*>& gradients() { return gs_; }
 
  private:
-  static void check_whole() {
-    static_assert(!by_tensors,
-                  "frugal: the states of muon, soap and shampoo are not gathered from ranks: save_state(opt) and "
-                  "checkpoint::add on each rank, for as many ranks");
-  }
+  tensor_parts its_tensors() { return {optimizer_.tensor_states(), world_}; }
   /// Collective. Shards begin at tiles, so the tiles' sums are those of the model: the rest is the unsharded
   /// optimizer's.
   whole_sums gather(double* own) override {

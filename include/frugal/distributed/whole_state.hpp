@@ -83,6 +83,7 @@ class parts_of_state {
 /// What save_state() of an unsharded optimizer would be. A checkpoint takes it as if it were that optimizer.
 class whole_state {
  public:
+  explicit whole_state(snapshot s) : state_(std::move(s)) {}
   /// Collective: from the parts of all ranks.
   /// @param layout  that the state of the unsharded optimizer would have
   /// @param mine  the state of this rank
@@ -112,10 +113,16 @@ class whole_state {
   template <class Transport>
   snapshot part(std::uint64_t layout, detail::parts_of_state const& parts, std::uint64_t here,
                 communicator<Transport>& world) const {
+    compare(world);
+    return part_of(std::size_t(world.rank()), layout, parts, here);
+  }
+
+  /// Collective: ranks that do not have the same get a comm_error, all of them.
+  template <class Transport>
+  void compare(communicator<Transport>& world) const {
     std::uint64_t hash = 0;
     for (snapshot::piece const& p : state_.pieces) hash = word_hash(p.bytes.data(), p.bytes.size(), hash);
     detail::agree(world, "sharded", {{"the state that is scattered", std::int64_t(hash)}});
-    return part_of(std::size_t(world.rank()), layout, parts, here);
   }
 
   snapshot const& state() const { return state_; }

@@ -105,6 +105,7 @@ class adafactor {
  public:
   using config_type = adafactor_config;
   using space = typename Backend::space;
+  static constexpr bool moves_tensors_alone = true;  ///< no tensor knows of the others: they may be on several ranks
 
   /// @param extent a count of elements, or a layout: the last two axes of a tensor's shape are its matrices, those of
   ///   one axis or none are vectors; axes of one element count
@@ -174,6 +175,21 @@ class adafactor {
     visit("rows", role::moment, rows_.view());
     visit("columns", role::moment, columns_.view());
     if constexpr (copied) visit("master", role::moment, view<float, space>(master_.data() + shift_, slots_));
+  }
+  detail::tensor_states tensor_states() const {
+    detail::tensor_states all{1, {layout_.hash(), std::uint64_t(momentum_)}, {}};
+    for (std::size_t i = 0; i < layout_.tensors().size(); ++i) {
+      tensor const& t = layout_.tensors()[i];
+      if (layout_.groups()[std::size_t(t.group)].frozen || t.size == 0) continue;
+      auto& one = all.tensors.emplace_back(detail::tensor_states::one{0, index_t(i), {}, 0, {i}});
+      if (momentum_) one.slots.push_back(t.size);
+      const index_t columns = t.shape.empty() ? 1 : t.shape.back(),
+                    rows = t.shape.size() < 2 ? 1 : *(t.shape.end() - 2);
+      one.slots.push_back(t.size / columns);
+      one.slots.push_back(t.size / rows);
+      if constexpr (copied) one.slots.push_back(t.size);
+    }
+    return all;
   }
   std::size_t state_bytes() const {
     const std::size_t cell = (momentum_ ? sizeof(T) : 0) + (copied ? sizeof(float) : 0);

@@ -47,6 +47,7 @@ class kronecker_optimizer {
   using rule = RuleOf<T>;
   using state_of_step = control<rule>;
   using rounding_policy = rounding_traits<Rounding>;
+  static constexpr index_t slot_alignment = 64 / sizeof(cell);
   static constexpr bool copied = std::is_same_v<Rounding, float_master>;
   static constexpr bool random = std::is_same_v<Rounding, stochastic>;
   static_assert(rounding_policy::any_parameter || is_narrow<param>,
@@ -105,6 +106,29 @@ class kronecker_optimizer {
           visit(text(b.name, ".p", a.axis), role::moment, view<T, space>(p_of(a).data(), a.size * a.size));
           visit(text(b.name, ".q", a.axis), role::moment, view<T, space>(q_of(a).data(), a.size * a.size));
         }
+  }
+  detail::tensor_states tensor_states() const {
+    detail::tensor_states all{slot_alignment, {layout_.hash()}, {}};
+    const auto add = [&](index_t kind, std::size_t i) -> auto& {
+      const std::vector<index_t> slots(copied ? 3 : 2, layout_.tensors()[i].size);
+      return all.tensors.emplace_back(detail::tensor_states::one{kind, index_t(i), slots, 0, {}});
+    };
+    auto next = pieces_.begin();
+    for (tensor const& t : layout_.tensors()) {
+      const auto i = std::size_t(&t - layout_.tensors().data());
+      if (t.size == 0 || layout_.groups()[std::size_t(t.group)].frozen) continue;
+      if (next != pieces_.end() && std::size_t(next->where.tensor) == i) ++next;
+      else add(0, i).words = {std::uint64_t(t.offset), std::uint64_t(t.size)};
+    }
+    for (piece const& p : pieces_) {
+      auto& one = add(1, std::size_t(p.where.tensor));
+      for (block const& b : p.blocks)
+        for (matrices const& a : b.axes) {
+          one.pieces += 2;
+          for (index_t w : {p.where.flat, a.axis, a.size}) one.words.push_back(std::uint64_t(w));
+        }
+    }
+    return all;
   }
   std::size_t state_bytes() const { return m_.bytes() + v_.bytes() + master_.bytes() + pq_.bytes(); }
   /// Bytes that do not belong to the state: copies of the largest tensor.
@@ -168,12 +192,11 @@ class kronecker_optimizer {
       else plain.push_back(p.where);
     }
     for (segment const& s : plain) hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
-    constexpr index_t line = 64 / sizeof(cell);
-    plain_ = work_table<Backend>(backend_, std::move(plain), line);
+    plain_ = work_table<Backend>(backend_, std::move(plain), slot_alignment);
     index_t slots = plain_.slots();
     std::vector<segment> table;
     for (piece& p : pieces_) {
-      p.where.slot = slots = (slots + line - 1) / line * line;
+      p.where.slot = slots = (slots + slot_alignment - 1) / slot_alignment * slot_alignment;
       slots += p.where.size;
       table.push_back(p.where);
       largest = p.where.size > largest ? p.where.size : largest;

@@ -30,6 +30,7 @@ class muon {
   using cell = typename storage_traits::cell;
   using control = detail::control<rule>;
   using rounding = typename detail::rounding_traits<Rounding>::kernel;
+  static constexpr index_t slot_alignment = 16;
   static constexpr bool copied = std::is_same_v<Rounding, float_master>, random = std::is_same_v<Rounding, stochastic>;
   static_assert(
       detail::rounding_traits<Rounding>::any_parameter || detail::is_narrow<P>,
@@ -100,6 +101,16 @@ class muon {
     visit("m", role::moment, m_.view());
     if constexpr (copied) visit("master", role::moment, master_.view());
   }
+  detail::tensor_states tensor_states() const {
+    detail::tensor_states all{slot_alignment, {layout_.hash()}, {}};
+    for (segment const& s : matrices_)
+      all.tensors.push_back({0,
+                             s.tensor,
+                             std::vector<index_t>(copied ? 2 : 1, s.size),
+                             0,
+                             {std::uint64_t(s.flat), std::uint64_t(s.size)}});
+    return all;
+  }
   std::size_t state_bytes() const { return m_.bytes() + master_.bytes(); }
   /// Of what a step needs besides, once for all matrices: two of the largest, and two squares of the longest short
   /// side.
@@ -136,7 +147,9 @@ class muon {
     }
     state_layout_ = hash.value();
     for (std::size_t k = 0; k < matrices.size(); ++k)
-      matrices[k].slot = k == 0 ? 0 : matrices[k - 1].slot + (matrices[k - 1].size + 15) / 16 * 16;
+      matrices[k].slot =
+          k == 0 ? 0
+                 : matrices[k - 1].slot + (matrices[k - 1].size + slot_alignment - 1) / slot_alignment * slot_alignment;
     matrices_ = matrices;
     slots_ = matrices.empty() ? 0 : matrices.back().slot + matrices.back().size;
     measured_ = detail::work_table<Backend>(backend(), std::move(matrices), 1);
