@@ -13,6 +13,7 @@
 namespace frugal {
 inline namespace v0 {
 
+/// Defaults of the paper.
 struct sam_config {
   double rho = 0.05;      ///< radius of the ball, >= 0; 0: the optimizer alone, and one gradient a step
   bool adaptive = false;  ///< a ball in units of each parameter; radii of 0.5 to 2
