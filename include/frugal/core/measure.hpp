@@ -33,6 +33,8 @@ FRUGAL_FN bool reads_states(Rule const& r) {
   else return measures_states<Rule>;
 }
 
+/// Of terms that read states, or do not.
+using no_states = std::integer_sequence<int>;
 template <class Rule>
 using states_measured = std::make_integer_sequence<int, measures_states<Rule> ? state_count<Rule> : 0>;
 
@@ -44,8 +46,6 @@ FRUGAL_FN auto term_of_chunk(Chunk c, Bound const& b, std::integer_sequence<int,
   const V x0 = b.where.load(c, b.x), grad = b.where.load(c, b.g) * V(b.factor);
   const V x = b.rounding.template precise<P>(x0, b.rounding.load(c, x0));
   const V none(typename V::scalar(0));
-  if constexpr (may_read_states<decltype(b.rule)>)
-    if (!b.rule.reads_states()) return b.where.keep(c, none, b.rule.template term<K>(x, grad));
   if constexpr (sizeof...(S) == 0) return b.where.keep(c, none, b.rule.template term<K>(x, grad));
   else return b.where.keep(c, none, b.rule.template term<K>(x, grad, c.load(b.state(S))...));
 }
@@ -85,13 +85,13 @@ struct measure_elements {
   Update update;
   sums_of_tiles to;
 
-  template <int K>
+  template <int K, class States>
   struct term {
     typename Update::bound b;
     auto contiguous() const { return b.contiguous(); }
     FRUGAL_GENERIC template <class Chunk>
     FRUGAL_FN auto operator()(Chunk c) const {
-      return term_of_chunk<K>(c, b, states_measured<Rule>{});
+      return term_of_chunk<K>(c, b, States{});
     }
   };
   index_t teams() const { return tiles.tiles; }
@@ -112,7 +112,10 @@ struct measure_elements {
   }
   FRUGAL_GENERIC template <int K, class Team, class Bound>
   FRUGAL_FN void one(Team const& team, Bound const& b, index_t from, index_t n, double* sum) const {
-    const scalar s = team.template sum<scalar>(term<K>{b}, from, n);
+    scalar s;
+    if (!may_read_states<Rule> || reads_states(b.rule))
+      s = team.template sum<scalar>(term<K, states_measured<Rule>>{b}, from, n);
+    else if constexpr (may_read_states<Rule>) s = team.template sum<scalar>(term<K, no_states>{b}, from, n);
     if (team.lane() == 0) *sum = double(s);
     team.sync();  // before the scratch is written again
   }
@@ -131,6 +134,7 @@ struct measure_blocks {
   sums_of_tiles to;
 
   /// Adds all terms of a chunk to the slots.
+  template <class States>
   struct add {
     typename Update::template apply<part> b;
     float* slots;
@@ -148,7 +152,7 @@ struct measure_blocks {
     FRUGAL_GENERIC template <int K, class Chunk>
     FRUGAL_FN void one(Chunk c) const {
       float* const p = slots + K * part;
-      c.store(p, c.load(p) + term_of_chunk<K>(c, b, states_measured<Rule>{}));
+      c.store(p, c.load(p) + term_of_chunk<K>(c, b, States{}));
     }
   };
   /// Slots back to zero.
@@ -175,10 +179,13 @@ struct measure_blocks {
     for (index_t at = from; at < end; at += part) {
       const index_t n = end - at < part ? end - at : part;
       const auto b = update.template bind<part>(seg, update.rules[seg.group], at, scratch);
-      if constexpr (measures_states<Rule>)
-        if (reads_states(b.rule))
+      if (!may_read_states<Rule> || reads_states(b.rule)) {
+        if constexpr (measures_states<Rule>)
           update.template decode<part, part>(team, seg.slot + at, scratch, std::make_integer_sequence<int, N>{});
-      team.template for_values<float>(n, add{b, slots});
+        team.template for_values<float>(n, add<states_measured<Rule>>{b, slots});
+      } else if constexpr (may_read_states<Rule>) {
+        team.template for_values<float>(n, add<no_states>{b, slots});
+      }
     }
     for (int k = 0; k < sums; ++k) {
       team.sync();
