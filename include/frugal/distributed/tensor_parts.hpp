@@ -29,6 +29,12 @@ class packed {
     memcpy(&n, next(sizeof n), sizeof n);
     return n;
   }
+  /// Of numbers that follow.
+  std::size_t count() {
+    const std::int64_t n = number();
+    if (n < 0 || std::size_t(n) > (bytes_.size() - at_) / sizeof n) refuse_short();
+    return std::size_t(n);
+  }
   template <class Chars>
   Chars all() {
     const auto n = std::size_t(number());
@@ -73,9 +79,9 @@ class tensor_parts {
     for (std::size_t r = 0; r < ranks_; ++r)
       for (packed from(all[r]); !from.ends();) {
         one t{r, {from.number(), from.number(), {}, from.number(), {}}};
-        t.of.slots.resize(std::size_t(from.number()));
+        t.of.slots.resize(from.count());
         for (index_t& n : t.of.slots) n = from.number();
-        t.of.words.resize(std::size_t(from.number()));
+        t.of.words.resize(from.count());
         for (std::uint64_t& w : t.of.words) w = std::uint64_t(from.number());
         (r == me_ ? own_pieces_ : others_pieces_) += std::size_t(t.of.pieces);
         all_.push_back(std::move(t));
