@@ -47,9 +47,9 @@ void use(O<B, S, At, frugal::types<P, G>, R>& o) {
   EXPECT_EQ(o.report().steps, 1);
 }
 // Those with matrices: SOAP's first gradient moves nothing.
-template <template <class...> class O, class B, class P, class G, class R, class Provider>
-requires requires(O<B, frugal::types<P, G>, R, Provider>& o) { o.workspace_bytes(); }
-void use(O<B, frugal::types<P, G>, R, Provider>& o) {
+template <template <class...> class O, class B, class P, class G, class R, class Provider, class S>
+requires requires(O<B, frugal::types<P, G>, R, Provider, S>& o) { o.workspace_bytes(); }
+void use(O<B, frugal::types<P, G>, R, Provider, S>& o) {
   const frugal::index_t n = o.layout().size();
   auto x = memory<P>(o.backend(), n, 1);
   const auto g = memory<G>(o.backend(), n, 1);
@@ -69,8 +69,8 @@ void use(frugal::sam<O, frugal::types<P, G>>& o) {
   EXPECT_EQ(calls, 2);
   EXPECT_TRUE(has_changed(x, o.backend(), n));
 }
-template <class B, class P, class G, class R, class L>
-void use(frugal::muon<B, frugal::types<P, G>, R, L>& o) {
+template <class B, class P, class G, class R, class L, class S>
+void use(frugal::muon<B, frugal::types<P, G>, R, L, S>& o) {
   const frugal::index_t n = o.layout().size();
   auto x = memory<P>(o.backend(), n, 1);
   const auto g = memory<G>(o.backend(), n, 1);

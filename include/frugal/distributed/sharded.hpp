@@ -31,16 +31,18 @@ class sharded : public detail::sharded_step<Optimizer, Transport> {
   using typename base::space;
 
   /// Collective. Compares the model and the method on all ranks; ranks that disagree get a comm_error, all of them.
+  template <class Its = Optimizer>
   sharded(Optimizer optimizer, communicator<Transport> world)
       : sharded(std::move(optimizer), std::move(world), optimizer.layout(), shard(optimizer.layout(), world)) {
-    static_assert(!by_tensors,
+    static_assert(detail::has_element_rule<Its>,
                   "frugal: muon, soap, shampoo and adafactor are sharded by whole tensors, and the model is named: "
                   "sharded(soap(backend, shard_of_tensors(model, world)), model, world)");
   }
   /// The same for muon, soap, shampoo and adafactor, of the layout shard_of_tensors(model, world).
+  template <class Its = Optimizer>
   sharded(Optimizer optimizer, frugal::layout const& model, communicator<Transport> world)
       : sharded(std::move(optimizer), std::move(world), model, {0, model.size()}) {
-    static_assert(by_tensors,
+    static_assert(!detail::has_element_rule<Its>,
                   "frugal: an optimizer of an element rule is that of a range, and knows the model: "
                   "sharded(adamw(backend, model, {}, shard(model, world)), world)");
   }
