@@ -176,6 +176,7 @@ class adafactor {
     visit("columns", role::moment, columns_.view());
     if constexpr (copied) visit("master", role::moment, view<float, space>(master_.data() + shift_, slots_));
   }
+  /// Which part of the state is whose, for `sharded`.
   detail::tensor_states tensor_states() const {
     detail::tensor_states all{1, {layout_.hash(), std::uint64_t(momentum_)}, {}};
     for (std::size_t i = 0; i < layout_.tensors().size(); ++i) {

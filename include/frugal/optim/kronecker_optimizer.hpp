@@ -107,6 +107,7 @@ class kronecker_optimizer {
           visit(text(b.name, ".q", a.axis), role::moment, view<T, space>(q_of(a).data(), a.size * a.size));
         }
   }
+  /// Which part of the state is whose, for `sharded`.
   detail::tensor_states tensor_states() const {
     detail::tensor_states all{slot_alignment, {layout_.hash()}, {}};
     const auto add = [&](index_t kind, std::size_t i) -> auto& {
@@ -125,7 +126,8 @@ class kronecker_optimizer {
       for (block const& b : p.blocks)
         for (matrices const& a : b.axes) {
           one.pieces += 2;
-          for (index_t w : {p.where.flat, a.axis, a.size}) one.words.push_back(std::uint64_t(w));
+          one.words.insert(one.words.end(),
+                           {std::uint64_t(p.where.flat), std::uint64_t(a.axis), std::uint64_t(a.size)});
         }
     }
     return all;

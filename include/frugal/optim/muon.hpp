@@ -101,6 +101,7 @@ class muon {
     visit("m", role::moment, m_.view());
     if constexpr (copied) visit("master", role::moment, master_.view());
   }
+  /// Which part of the state is whose, for `sharded`.
   detail::tensor_states tensor_states() const {
     detail::tensor_states all{slot_alignment, {layout_.hash()}, {}};
     for (segment const& s : matrices_)
