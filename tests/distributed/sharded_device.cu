@@ -3,7 +3,8 @@
 #include <frugal/distributed/sharded.hpp>
 #include <frugal/optim/momentum.hpp>
 
-#include "support/device.hpp"
+#include "support/device_check.hpp"
+#include "support/device_numbers.hpp"
 
 using frugal_test::device_backend;
 template class frugal::sharded<frugal::momentum<device_backend, frugal::full, frugal::range>,
@@ -23,7 +24,7 @@ bool on_device(device_backend const& b) {
     const auto gradient = [&](std::uint32_t t) {
       mean = device_numbers<float>(n, 3 * t + std::uint32_t(world.rank()));
       frugal::to_backend(b, g.view(), mean);
-      world.all_reduce(frugal::serial_backend{}, mean, frugal::op::mean{});
+      world.all_reduce(frugal::detail::host_messages{}, mean, frugal::op::mean{});
       frugal::to_backend(b, h.view(), mean);
     };
     frugal::sharded opt(frugal::momentum(b, n, {.lr = 0.1}, frugal::shard(n, world)), world);

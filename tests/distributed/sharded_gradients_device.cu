@@ -3,7 +3,8 @@
 #include <frugal/distributed/sharded_gradients.hpp>
 #include <frugal/optim/momentum.hpp>
 
-#include "support/device.hpp"
+#include "support/device_check.hpp"
+#include "support/device_numbers.hpp"
 
 using frugal_test::device_backend;
 template class frugal::sharded_gradients<frugal::momentum<device_backend>, frugal::loopback_transport>;
@@ -29,7 +30,7 @@ bool on_device(device_backend const& b) {
     opt.accumulate(0, g.view());
     opt.step(x.view());
     mean = mine;
-    world.all_reduce(frugal::serial_backend{}, mean, frugal::op::mean{});
+    world.all_reduce(frugal::detail::host_messages{}, mean, frugal::op::mean{});
     for (float& v : mean) v += v;
     frugal::to_backend(b, h.view(), mean);
     alone.step(y.view(), h.view());
