@@ -17,8 +17,7 @@ struct sharded_policies {
   static_assert(
       sizeof(Optimizer) == 0,
       "frugal: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon, soap, "
-      "shampoo "
-      "and adafactor; sam goes around, sam(sharded(...)); with all others every rank averages the gradients by "
+      "shampoo and adafactor; sam goes around, sam(sharded(...)); with all others every rank averages the gradients by "
       "all_reduce, and steps");
 };
 template <has_element_rule Optimizer>
