@@ -16,14 +16,13 @@ FRUGAL_CPU __m512i across_lanes(__m512i a) {
                                         a);
 }
 
-// Bytes 2k and 2k + 1 of quadword i, in encode_block, are elements 16 k + 2 i and 16 k + 2 i + 1.
-inline const struct cell_positions {
+// In encode_block: where the third bytes of the 32 dwords of two registers are, twice.
+inline const struct third_byte_positions {
   alignas(64) std::uint8_t at[64];
-  cell_positions() {
-    for (int k = 0; k < 4; ++k)
-      for (int i = 0; i < 16; ++i) at[16 * k + i] = std::uint8_t(8 * (i / 2) + 2 * k + i % 2);
+  third_byte_positions() {
+    for (int i = 0; i < 64; ++i) at[i] = std::uint8_t(4 * (i % 32) + 2);
   }
-} cell_order;
+} third_bytes;
 
 // Decoding: the 256 floats as four planes of bytes, looked up 64 codes at a time in registers.
 struct byte_planes {
@@ -66,30 +65,37 @@ FRUGAL_CPU void decode_block(std::uint8_t const* code, float scale, float* to) {
 
 // Encoding: every pair of binades holds at most one edge between decades (or between zero and the first), so a
 // table of 16 by the exponent's upper bits gives what to add to the float's bits for them to carry into the next pair
-// above the edge; what is then their upper bits names the decade. An affine map gives the cell. Cells in doubt are left
-// to the generic code, which settles them exactly; so are infinities and NaNs.
+// above the edge; what is then their upper bits names the decade. An affine map gives a place: a float whose bits are
+// 0x43000000 + h 2^16 where cell h begins, so the cell is its third byte, and what it is into the cell the two below.
+// Cells in doubt are left to the generic code, which settles them exactly; so are infinities and NaNs.
 template <bool Signed>
 struct binades {
   alignas(64) std::int32_t carry[16] = {};
   alignas(64) float slope[16] = {}, offset[16] = {}, top[16] = {};
-  // Places are computed 256 too high: then a float has its unit at bit 15, and the cell and the fraction are its bits.
-  static constexpr float base = 256;
-  static constexpr int unit = 15, pair = 24;
-  static constexpr std::int32_t fraction = (1 << unit) - 1;
-  static constexpr auto doubtful = std::int32_t(0x1p15f * (1 - 2.5f * dynamic_code<Signed>::slack));
+  static constexpr int pair = 24;
+  // The map's rounding takes some of the floats just below a cell to its first two places, and none of those above to
+  // the cell below (every_float_around_an_edge, a test, has them all). So places are made two too low, and a cell's
+  // last two are in doubt. Halves above infinity's are those of NaNs and of maps of infinity.
+  static constexpr std::uint32_t doubtful = 0x7f80fffe;
+  static constexpr int slack = 2;
   static constexpr float least = 0x1p-23f;  // in the lowest pair of binades, as is the edge of zero
+  static constexpr double unit(double h) { return h < 128 ? 1 : 2; }
+  static constexpr float place(double h) { return float(h < 128 ? 128 + h : 2 * h); }
+
   binades() {
+    using book = dynamic_code<Signed>;
     constexpr code_tables<Signed> t;
     const auto bits = [](float x) { return bit_cast<std::int32_t>(x); };
-    const float inner = 0.5f, below = base - dynamic_code<Signed>::slack;
     int at = bits(least) >> pair;
-    for (int d = -1; d < 8; ++d) {  // -1: zero
+    for (int d = -1; d < 8; ++d) {  // -1: zero, 7: one, which are single cells
       const float edge = d < 0 ? t.zero_edge : t.edge.v[d];
       const int last = d < 7 ? bits(edge) >> pair : at;
+      const bool single = d < 0 || d == 7;
+      const double cells = single ? 0 : book::first << d, start = place(cells) - unit(cells) * cells / 9;
       for (; at <= last; ++at) {
-        slope[at & 15] = d < 0 ? 0 : t.slope.v[d];
-        offset[at & 15] = (d < 0 ? float(dynamic_code<Signed>::first - 1) + inner : t.offset.v[d]) + below;
-        top[at & 15] = (d < 0 ? float(dynamic_code<Signed>::first) : t.top.v[d]) + base;
+        top[at & 15] = place(d < 0 ? book::first - 0.5 : double(t.top.v[d]));
+        slope[at & 15] = single ? 0 : float(unit(cells) * double(t.slope.v[d]));
+        offset[at & 15] = single ? top[at & 15] : float(start) - float(slack * unit(cells) * 0x1p-16);
       }
       if (d < 7) carry[last & 15] = (1 << pair) - 1 - (bits(edge) & ((1 << pair) - 1));
     }
@@ -103,47 +109,44 @@ FRUGAL_CPU void encode_block(float const* from, float inverse, std::uint8_t* cod
   constexpr bool is_signed = Book::first == 1;
   using table = binades<is_signed>;
   auto const& t = binades_of<Book>;
-  const auto all = [](int x) { return _mm512_set1_epi32(x); };
-  const __m512i carry = _mm512_load_si512(t.carry), fraction = all(t.fraction), doubtful = all(t.doubtful);
+  const __m512i carry = _mm512_load_si512(t.carry), doubtful = _mm512_set1_epi32(int(t.doubtful));
   const __m512 slope = _mm512_load_ps(t.slope), offset = _mm512_load_ps(t.offset), top = _mm512_load_ps(t.top);
-  const __m512 by = _mm512_set1_ps(inverse);
-  // Magnitudes and places are not negative, and compare as integers: there are twice as many units for that.
-  const __m512i least = all(bit_cast<std::int32_t>(t.least)), infinity = all(0x7f800000), no_sign = all(0x7fffffff);
-  const auto larger = [](__m512i p, __m512i q) { return _mm512_maskz_max_epi32(0xffff, p, q); };
+  const __m512 by = _mm512_set1_ps(inverse), least = _mm512_set1_ps(t.least);
   const __m512i one = _mm512_set1_epi8(1), zero = _mm512_set1_epi8(char(Book::zero));
-  // The bits of the cells of a quadword's two floats, from each of four registers, to its bytes 2k and 2k + 1.
-  const __m512i cells = _mm512_set1_epi16(short(table::unit | (table::unit + 32) << 8));
-  const __m512i in_order = _mm512_load_si512(cell_order.at);
-  constexpr __mmask64 two = 0x0303030303030303;
+  const __m512i third = _mm512_load_si512(third_bytes.at);
+  const auto as_bits = [](__m512 x) { return _mm512_castps_si512(x); };
   for (index_t j = 0; j < Block; j += 64) {
     const auto floats = [&](int k) { return _mm512_loadu_ps(from + j + 16 * k); };
-    const auto magnitude = [&](int k) {
-      const __m512i y = _mm512_castps_si512(_mm512_mul_ps(floats(k), by));
-      return larger(is_signed ? _mm512_and_si512(y, no_sign) : y, least);
+    const auto magnitude = [&](int k) {  // but at least `least`
+      const __m512 y = _mm512_mul_ps(floats(k), by);
+      if constexpr (is_signed) return _mm512_maskz_range_ps(0xffff, y, least, 0b1011);
+      else return _mm512_castsi512_ps(_mm512_maskz_max_epi32(0xffff, as_bits(y), as_bits(least)));
     };
-    const auto place = [&](__m512i a) {
+    struct mapped {
+      __m512i decade, place;
+    };
+    const auto map = [&](__m512 a) {
       const auto pair_of = [](__m512i b) { return _mm512_maskz_srli_epi32(0xffff, b, table::pair); };
-      const __m512i d = pair_of(_mm512_add_epi32(a, _mm512_maskz_permutexvar_epi32(0xffff, pair_of(a), carry)));
+      const __m512i carried = _mm512_maskz_permutexvar_epi32(0xffff, pair_of(as_bits(a)), carry);
+      const __m512i d = pair_of(_mm512_add_epi32(as_bits(a), carried));
       const auto of = [&](__m512 x) { return _mm512_maskz_permutexvar_ps(0xffff, d, x); };
-      return _mm512_maskz_min_epi32(0xffff,
-                                    _mm512_castps_si512(_mm512_fmadd_ps(_mm512_castsi512_ps(a), of(slope), of(offset))),
-                                    _mm512_castps_si512(of(top)));
+      return mapped{d, as_bits(_mm512_fmadd_ps(a, of(slope), of(offset)))};
     };
-    const auto rest = [&](__m512i p) { return _mm512_and_si512(p, fraction); };
-    const __m512i a0 = magnitude(0), a1 = magnitude(1), a2 = magnitude(2), a3 = magnitude(3);
-    const __m512i p0 = place(a0), p1 = place(a1), p2 = place(a2), p3 = place(a3);
-    const __m512i most = larger(larger(a0, a1), larger(a2, a3));
-    const __m512i doubt = larger(larger(rest(p0), rest(p1)), larger(rest(p2), rest(p3)));
-    if (_mm512_cmpge_epi32_mask(most, infinity) | _mm512_cmpgt_epi32_mask(doubt, doubtful)) [[unlikely]] {
+    // The half-way point between decades lies behind the last cell of the lower.
+    const auto cell = [&](mapped m) {
+      const __m512 most = _mm512_maskz_permutexvar_ps(0xffff, m.decade, top);
+      return _mm512_maskz_min_epi32(0xffff, m.place, as_bits(most));
+    };
+    const auto larger = [](__m512i p, __m512i q) { return _mm512_maskz_max_epu16(~__mmask32(0), p, q); };
+    const mapped m0 = map(magnitude(0)), m1 = map(magnitude(1)), m2 = map(magnitude(2)), m3 = map(magnitude(3));
+    const __m512i largest = larger(larger(m0.place, m1.place), larger(m2.place, m3.place));  // of all halves
+    if (_mm512_cmpge_epu16_mask(largest, doubtful)) [[unlikely]] {
       using V = pack<float, 16>;
       for (int k = 0; k < 64; k += 16) Book::encode(V::load(from + j + k), V(inverse)).store(code + j + k);
       continue;
     }
-    __m512i h = _mm512_maskz_multishift_epi64_epi8(~__mmask64(0), cells, p0);
-    h = _mm512_mask_multishift_epi64_epi8(h, two << 2, cells, p1);
-    h = _mm512_mask_multishift_epi64_epi8(h, two << 4, cells, p2);
-    h = _mm512_mask_multishift_epi64_epi8(h, two << 6, cells, p3);
-    h = _mm512_maskz_permutexvar_epi8(~__mmask64(0), in_order, h);
+    __m512i h = _mm512_maskz_shuffle_i64x2(0xff, _mm512_permutex2var_epi8(cell(m0), third, cell(m1)),
+                                           _mm512_permutex2var_epi8(cell(m2), third, cell(m3)), 0x44);
     if constexpr (is_signed) {  // a negative is never zero, and saturation lifts -1 (below the book's end) to 0
       const auto below = [&](int k) { return _mm512_cmp_ps_mask(_mm512_setzero_ps(), floats(k), _CMP_GT_OQ); };
       const __mmask64 negative =
