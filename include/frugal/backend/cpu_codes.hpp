@@ -24,13 +24,15 @@ inline const struct third_byte_positions {
   }
 } third_bytes;
 
-// Decoding: the 256 floats as four planes of bytes, looked up 64 codes at a time in registers.
+// Decoding: the floats as four planes of bytes, looked up 64 codes at a time in registers. Of a signed book they are
+// magnitudes, 0 and the 127 after it: but for 1, entries are mirrored.
 struct byte_planes {
   alignas(64) std::uint8_t t[4][256];
   template <class Book>
   explicit byte_planes(Book) {
     for (int i = 0; i < 256; ++i) {
-      const auto v = Book::template decode<lanes<float, 1>>(lanes<std::int32_t, 1>(i));
+      const int code = (i + Book::zero) & 255;
+      const auto v = Book::template decode<lanes<float, 1>>(lanes<std::int32_t, 1>(code));
       for (int k = 0; k < 4; ++k) t[k][i] = std::uint8_t(bit_cast<std::uint32_t>(v.v[0]) >> (8 * k));
     }
   }
@@ -38,21 +40,36 @@ struct byte_planes {
 template <class Book>
 inline const byte_planes planes{Book{}};
 
+/// The four bytes of each of 64 entries.
+template <class Book>
+FRUGAL_CPU void look_up(__m512i c, __m512i (&b)[4]) {
+  byte_planes const& p = planes<Book>;
+  const auto half = [&](int k, int first, __m512i at) {
+    return _mm512_permutex2var_epi8(_mm512_load_si512(p.t[k] + first), at, _mm512_load_si512(p.t[k] + first + 64));
+  };
+  if constexpr (Book::zero == 0) {
+    const __mmask64 high = _mm512_movepi8_mask(c);
+    FRUGAL_UNROLL for (int k = 0; k < 4; ++k) b[k] = _mm512_mask_blend_epi8(high, half(k, 0, c), half(k, 128, c));
+  } else {
+    const __m512i sign = _mm512_set1_epi8(char(0x80)),
+                  from_zero = _mm512_sub_epi8(c, _mm512_set1_epi8(char(Book::zero)));
+    const __m512i h = _mm512_maskz_abs_epi8(~__mmask64(0), from_zero);
+    FRUGAL_UNROLL for (int k = 0; k < 4; ++k) b[k] = half(k, 0, h);
+    b[3] = _mm512_ternarylogic_epi32(b[3], from_zero, sign, 0xf8);  // b | from_zero & sign
+    // h is 0x80 where the entry is 1, whose bytes are 0x3f 0x80 0 0, and was looked up as 0.
+    b[3] = _mm512_mask_mov_epi8(b[3], _mm512_movepi8_mask(h), _mm512_set1_epi8(0x3f));
+    b[2] = _mm512_ternarylogic_epi32(b[2], h, sign, 0xf8);
+  }
+}
+
 template <index_t Block, class Book>
 FRUGAL_CPU void decode_block(std::uint8_t const* code, float scale, float* to) {
-  byte_planes const& p = planes<Book>;
   const __m512 s = _mm512_set1_ps(scale);
   for (index_t j = 0; j < Block; j += 64) {
-    const __m512i c = across_lanes(_mm512_loadu_si512(code + j));
-    const __mmask64 high = _mm512_movepi8_mask(c);
-    const auto plane = [&](int k) {
-      const auto at = [&](int q) { return _mm512_load_si512(p.t[k] + 64 * q); };
-      return _mm512_mask_blend_epi8(high, _mm512_permutex2var_epi8(at(0), c, at(1)),
-                                    _mm512_permutex2var_epi8(at(2), c, at(3)));
-    };
-    const __m512i b0 = plane(0), b1 = plane(1), b2 = plane(2), b3 = plane(3);
-    const __m512i l01 = _mm512_unpacklo_epi8(b0, b1), h01 = _mm512_unpackhi_epi8(b0, b1);
-    const __m512i l23 = _mm512_unpacklo_epi8(b2, b3), h23 = _mm512_unpackhi_epi8(b2, b3);
+    __m512i b[4];
+    look_up<Book>(across_lanes(_mm512_loadu_si512(code + j)), b);
+    const __m512i l01 = _mm512_unpacklo_epi8(b[0], b[1]), h01 = _mm512_unpackhi_epi8(b[0], b[1]);
+    const __m512i l23 = _mm512_unpacklo_epi8(b[2], b[3]), h23 = _mm512_unpackhi_epi8(b[2], b[3]);
     const auto put = [&](int k, __m512i v) {
       _mm512_storeu_ps(to + j + 16 * k, _mm512_mul_ps(s, _mm512_castsi512_ps(v)));
     };
