@@ -2,11 +2,11 @@
 /// @file The optimizer of every element rule: a rule, times a storage, a support, element types, a rounding
 /// and a backend.
 #pragma once
+#include "begin_step.hpp"
 #include "concepts.hpp"
 #include "groups.hpp"
+#include "located_model.hpp"
 #include "measure.hpp"
-#include "model_view.hpp"
-#include "overlap.hpp"
 #include "policy.hpp"
 #include "state.hpp"
 #include "step_options.hpp"
@@ -188,20 +188,10 @@ class element_optimizer {
   /// x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>
   void locate(X const& x, G const& g) {
-    bool same = true;
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
-      tensor const& t = layout_.tensors()[i];
-      same = same && xs_[i] == x(t).data() && gs_[i] == g(t).data();
-    }
-    if (same) return;
-    refuse_overlap(x, g);
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
-      xs_[i] = x(layout_.tensors()[i]).data();
-      gs_[i] = g(layout_.tensors()[i]).data();
-    }
-    if constexpr (line > 0) follow();
-    to_backend(backend_, xs_there_.view(), xs_);
-    to_backend(backend_, gs_there_.view(), gs_);
+    [[maybe_unused]] const bool moved = located_.locate(
+        backend_, layout_, [&](tensor const& t) { return x(t).data(); }, [&](tensor const& t) { return g(t).data(); });
+    if constexpr (line > 0)
+      if (moved) follow();
   }
   /// The anchor is what is there now, for each tensor. (nvcc takes a protected function with `requires` for private.)
   void anchor_at([[maybe_unused]] std::vector<param*> const& x) {
@@ -270,11 +260,7 @@ class element_optimizer {
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
     rules_ = buffer<rule, Backend>(backend_, groups_.size());
-    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
-    xs_.resize(layout_.tensors().size());
-    gs_.resize(layout_.tensors().size());
-    xs_there_ = buffer<param*, Backend>(backend_, xs_);
-    gs_there_ = buffer<grad const*, Backend>(backend_, gs_);
+    located_ = detail::located_model<param, grad, Backend>(backend_, layout_);
     sums_ = buffer<double, Backend>(backend_, detail::sum_scratch(measured_.list().tiles));
   }
   bool stored_in_blocks(segment const& s) const {
@@ -292,16 +278,6 @@ class element_optimizer {
     if (!v.data() && n > 0) [[unlikely]]
       refuse(std::string(gradient ? "gradient of " : "parameter ") + what, "a pointer", "null");
   }
-  // Parameters share memory with nothing; gradients may share it with each other.
-  template <class X, class G>
-  void refuse_overlap(X const& x, G const& g) {
-    overlap_.clear();
-    for (tensor const& t : layout_.tensors()) {
-      overlap_.add(x(t).data(), x(t).size(), true);
-      overlap_.add(g(t).data(), g(t).size(), false);
-    }
-    overlap_.refuse_overlap("parameters and gradients");
-  }
   template <class X, class G>
   void step_on(X const& x, G const& g) {
     check_settings();
@@ -314,7 +290,7 @@ class element_optimizer {
   void follow() requires(line > 0) {
     if (plain_.slots() == 0) return;
     segment const& s = plain_.first();
-    const auto address = reinterpret_cast<std::uintptr_t>(xs_[std::size_t(s.tensor)] + s.inner);
+    const auto address = reinterpret_cast<std::uintptr_t>(located_.x(s.tensor) + s.inner);
     const index_t shift = index_t(address / sizeof(param)) % line;
     for (auto& c : cells_)
       if (shift != shift_)
@@ -386,7 +362,7 @@ class element_optimizer {
                                                                          rules,
                                                                          support_traits::bound(support_.data()),
                                                                          rounding_of_slots(first_slot(master_)),
-                                                                         {xs_there_.data(), gs_there_.data()},
+                                                                         {located_.xs_there(), located_.gs_there()},
                                                                          {},
                                                                          column_of(first_slot(anchor_))};
     for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
@@ -399,7 +375,7 @@ class element_optimizer {
                                                                         rules,
                                                                         support_traits::bound(support_.data()),
                                                                         rounding_of_slots(block_master_.data()),
-                                                                        {xs_there_.data(), gs_there_.data()},
+                                                                        {located_.xs_there(), located_.gs_there()},
                                                                         {},
                                                                         column_of(block_anchor_.data())};
     for (int k = 0; k < states; ++k) update.s[k] = {codes_[k].data(), scales_[k].data()};
@@ -407,19 +383,12 @@ class element_optimizer {
   }
 
   void run() {
-    const where bound = support_traits::bound(support_.data());
-    double const* squares = nullptr;
-    if (detail::measure_gradient(options_))
-      squares = detail::canonical_sum(backend_, measured_.list(),
-                                      detail::squares<compute, where, grad>{bound, gs_there_.data()}, sums_.data());
-    backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                       std::int32_t(groups_.size()), factors_there_.data(), squares,
-                                       detail::number_of(options_.lr), detail::number_of(options_.more_scale),
-                                       detail::number_of(options_.found_inf), control_.data(), rules_.data()});
+    detail::begin_step(backend_, options_, config_, factors_there_, measured_.list(), located_.gs_there(), sums_.data(),
+                       control_.data(), rules_.data(), support_traits::bound(support_.data()));
     rule const* rules = rules_.data();
     if constexpr (detail::of_tensors<rule>) rules = tensor_rules_.data();
     if constexpr (anchored) {
-      if (!anchor_known_) keep_anchor(const_cast<param const* const*>(xs_there_.data()));
+      if (!anchor_known_) keep_anchor(const_cast<param const* const*>(located_.xs_there()));
       anchor_known_ = true;
     }
     if constexpr (sums > 0) {
@@ -449,9 +418,7 @@ class element_optimizer {
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
   index_t shift_ = 0;  // of the cells in their buffers
-  detail::overlap_check overlap_;
-  std::vector<param*> xs_;
-  std::vector<grad const*> gs_;
+  detail::located_model<param, grad, Backend> located_;
   detail::work_table<Backend> measured_, plain_, blocks_;
   buffer<typename support_traits::cell, Backend> support_;
   buffer<cell, Backend> cells_[states];
@@ -474,8 +441,6 @@ class element_optimizer {
   buffer<std::int64_t, Backend> anchor_taken_;
   std::vector<param const*> anchors_;
   buffer<param const*, Backend> anchors_there_;
-  buffer<param*, Backend> xs_there_;
-  buffer<grad const*, Backend> gs_there_;
 };
 
 }  // namespace v0

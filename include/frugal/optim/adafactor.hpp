@@ -129,22 +129,9 @@ class adafactor {
   /// not overlap. On a GPU nothing waits.
   void step(model_view<P, space> x, model_view<G const, space> g) {
     check_settings();
-    x.for_each(layout_, "parameters", [&](std::size_t i, P* p) { new_xs_[i] = p; });
-    g.for_each(layout_, "gradients", [&](std::size_t i, G const* p) { new_gs_[i] = p; });
-    x.require_alike(layout_, g);
-    if (new_xs_ != xs_ || new_gs_ != gs_) {
-      overlap_.clear();
-      for (std::size_t i = 0; i < xs_.size(); ++i) {
-        overlap_.add(new_xs_[i], layout_.tensors()[i].size, true);
-        overlap_.add(new_gs_[i], layout_.tensors()[i].size, false);
-      }
-      overlap_.refuse_overlap("parameters and gradients");
-      xs_ = new_xs_;
-      gs_ = new_gs_;
-      if constexpr (line > 0) follow();
-      to_backend(backend_, xs_there_.view(), xs_);
-      to_backend(backend_, gs_there_.view(), gs_);
-    }
+    [[maybe_unused]] const bool moved = located_.locate(backend_, layout_, x, g);
+    if constexpr (line > 0)
+      if (moved) follow();
     run();
   }
 
@@ -249,7 +236,7 @@ class adafactor {
     }
     state_layout_ = hash.value();
     slots_ = slots;
-    if (!tensors.empty()) first_ = std::size_t(tensors[0].tensor);
+    if (!tensors.empty()) first_ = tensors[0].tensor;
     matrices_ = buffer<detail::factored::matrix, Backend>(backend_, matrices);
     tensors_ = buffer<detail::factored::whole_tensor, Backend>(backend_, tensors);
     of_panel_ = buffer<std::int32_t, Backend>(backend_, of_panel);
@@ -271,49 +258,33 @@ class adafactor {
     control_ = buffer<control, Backend>(backend_, std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend_, groups_.factors());
     rules_ = buffer<rule, Backend>(backend_, groups_.size());
-    overlap_ = detail::overlap_check(2 * count);
-    xs_.resize(count);
-    gs_.resize(count);
-    new_xs_.resize(count);
-    new_gs_.resize(count);
-    xs_there_ = buffer<P*, Backend>(backend_, xs_);
-    gs_there_ = buffer<G const*, Backend>(backend_, gs_);
+    located_ = detail::located_model<P, G, Backend>(backend_, layout_);
   }
   void run() {
     namespace f = detail::factored;
-    begin();
+    detail::begin_step(backend_, options_, config_, factors_there_, measured_.list(), located_.gs_there(), sums_.data(),
+                       control_.data(), rules_.data());
     if (of_panel_.size() == 0) return;
     using seen =
         std::conditional_t<copied, detail::keep_master, detail::round_to_nearest>;  // draws are for what is written
     const f::panels work{matrices_.data(), of_panel_.data(), of_panel_.size()};
     control const* const ctl = control_.data();
     rule const* const k = rules_.data();
-    backend_.for_teams(f::sums<rule, G>{work, ctl, gs_there_.data(), k, row_parts_.data(), column_parts_.data()});
+    backend_.for_teams(f::sums<rule, G>{work, ctl, located_.gs_there(), k, row_parts_.data(), column_parts_.data()});
     backend_.for_each(column_work_.list(), f::average<rule, false>{matrices_.data(), ctl, k, column_parts_.data(),
                                                                    columns_.data(), inverse_columns_.data()});
     backend_.for_each(row_work_.list(), f::average<rule, true>{matrices_.data(), ctl, k, row_parts_.data(),
                                                                rows_.data(), inverse_rows_.data()});
     backend_.for_teams(detail::tile_sums<segment_list, f::of_rows<T>>{row_work_.list(), {rows_.data()}, sums_.data()});
     backend_.for_each(row_work_.list(), f::invert_rows<T>{sums_.data(), rows_.data(), inverse_rows_.data()});
-    backend_.for_teams(f::measure<rule, P, G, seen>{work, ctl, xs_there_.data(), gs_there_.data(), k,
+    backend_.for_teams(f::measure<rule, P, G, seen>{work, ctl, located_.xs_there(), located_.gs_there(), k,
                                                     rounded_as<seen>(), inverse_rows_.data(), inverse_columns_.data(),
                                                     sums_.data()});
     backend_.for_teams(
         f::conclude<rule>{tensors_.data(), tensors_.size(), work.count, ctl, k, sums_.data(), of_tensors_.data()});
     backend_.for_teams(f::apply<rule, P, G, rounding>{
-        work, ctl, xs_there_.data(), gs_there_.data(), k, rounded_as<rounding>(), inverse_rows_.data(),
+        work, ctl, located_.xs_there(), located_.gs_there(), k, rounded_as<rounding>(), inverse_rows_.data(),
         inverse_columns_.data(), of_tensors_.data(), momentum_ ? m_.data() + shift_ : nullptr});
-  }
-  // Skip or not, the factor on gradients, each group's coefficients.
-  void begin() {
-    double const* squares = nullptr;
-    if (detail::measure_gradient(options_))
-      squares = detail::canonical_sum(backend_, measured_.list(),
-                                      detail::squares<T, detail::everywhere, G>{{}, gs_there_.data()}, sums_.data());
-    backend_.run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                       std::int32_t(groups_.size()), factors_there_.data(), squares,
-                                       detail::number_of(options_.lr), detail::number_of(options_.more_scale),
-                                       detail::number_of(options_.found_inf), control_.data(), rules_.data()});
   }
   template <class Kernel>
   Kernel rounded_as() const {
@@ -327,7 +298,7 @@ class adafactor {
   // Moves the states to where they reach a line's boundary when the parameters do.
   void follow() requires(line > 0) {
     if (slots_ == 0) return;
-    const index_t shift = index_t(reinterpret_cast<std::uintptr_t>(xs_[first_]) / sizeof(P)) % line;
+    const index_t shift = index_t(reinterpret_cast<std::uintptr_t>(located_.x(first_)) / sizeof(P)) % line;
     if (shift == shift_) return;
     if (momentum_) backend_.copy(m_.data() + shift, m_.data() + shift_, std::size_t(slots_) * sizeof(T));
     if constexpr (copied)
@@ -343,11 +314,9 @@ class adafactor {
   bool momentum_;
   step_options<space> options_;
   index_t slots_ = 0, shift_ = 0;  // of momentum and master, and where these begin
-  std::size_t first_ = 0;          // tensor that moves
+  std::int32_t first_ = 0;         // tensor that moves
   std::uint64_t state_layout_ = 0;
-  detail::overlap_check overlap_;
-  std::vector<P*> xs_, new_xs_;
-  std::vector<G const*> gs_, new_gs_;
+  detail::located_model<P, G, Backend> located_;
   detail::work_table<Backend> measured_, row_work_, column_work_;
   buffer<detail::factored::matrix, Backend> matrices_;
   buffer<detail::factored::whole_tensor, Backend> tensors_;
@@ -360,8 +329,6 @@ class adafactor {
   buffer<detail::factored::of_tensor<T>, Backend> of_tensors_;
   buffer<group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;
-  buffer<P*, Backend> xs_there_;
-  buffer<G const*, Backend> gs_there_;
 };
 template <team_backend B, class... P>
 adafactor(B, layout, adafactor_config, P...) -> adafactor<B, types_of<P...>, rounding_of<P...>>;

@@ -5,7 +5,7 @@
 #include <limits>
 #include <memory>
 
-#include "../core/model_view.hpp"
+#include "../core/located_model.hpp"
 #include "kronecker.hpp"
 
 namespace frugal {
@@ -66,10 +66,7 @@ class kronecker_optimizer {
   /// gradient's norm, or name numbers in the backend's memory, the step waits for them.
   void step(model_view<param, space> x, model_view<grad const, space> g) {
     check_settings();
-    x.for_each(layout_, "parameters", [&](std::size_t i, param* p) { now_xs_[i] = p; });
-    g.for_each(layout_, "gradient", [&](std::size_t i, grad const* p) { now_gs_[i] = p; });
-    x.require_alike(layout_, g);
-    remember();
+    located_.locate(backend_, layout_, x, g);
     if (!prepare()) return;
     if (plain_.list().tiles > 0 && control_.step > 0) run_plain();
     for (piece& p : pieces_) {
@@ -244,11 +241,7 @@ class kronecker_optimizer {
     there_ = buffer<kept, Backend>(backend_, std::vector<kept>(1));
     rules_.assign(std::size_t(groups_.size()), rule(config_, groups_.factors()[0], typename rule::clock{}));
     rules_there_ = buffer<rule, Backend>(backend_, rules_);
-    const std::size_t n = layout_.tensors().size();
-    xs_.resize(n), gs_.resize(n), now_xs_.resize(n), now_gs_.resize(n);
-    xs_there_ = buffer<param*, Backend>(backend_, xs_);
-    gs_there_ = buffer<grad const*, Backend>(backend_, gs_);
-    overlap_ = overlap_check(2 * n);
+    located_ = located_model<param, grad, Backend>(backend_, layout_);
   }
   piece whole_tensor(std::size_t i) const {
     tensor const& t = layout_.tensors()[i];
@@ -311,7 +304,7 @@ class kronecker_optimizer {
   void apply(piece const& p, T const* d, T const* factor) const {
     const segment_list work{table_.data(), of_tile_.data() + p.tile_of, tiles_of(p.where.size)};
     const direction_update<rule, typename rounding_policy::kernel, param> update{
-        &there_.data()->of, rules_there_.data(), {}, rounding_of_slots(), xs_[std::size_t(p.where.tensor)], d, factor};
+        &there_.data()->of, rules_there_.data(), {}, rounding_of_slots(), located_.x(p.where.tensor), d, factor};
     if constexpr (random)
       backend_.for_teams(drawn_update<direction_update<rule, typename rounding_policy::kernel, param>>{work, update});
     else backend_.for_each(work, update);
@@ -339,19 +332,6 @@ class kronecker_optimizer {
   Method& method() { return static_cast<Method&>(*this); }
   Method const& method() const { return static_cast<Method const&>(*this); }
 
-  void remember() {
-    if (now_xs_ == xs_ && now_gs_ == gs_) return;
-    overlap_.clear();
-    for (std::size_t i = 0; i < now_xs_.size(); ++i) {
-      overlap_.add(now_xs_[i], layout_.tensors()[i].size, true);
-      overlap_.add(now_gs_[i], layout_.tensors()[i].size, false);
-    }
-    overlap_.refuse_overlap("parameters and gradients");
-    xs_ = now_xs_;
-    gs_ = now_gs_;
-    to_backend(backend_, xs_there_.view(), xs_);
-    to_backend(backend_, gs_there_.view(), gs_);
-  }
   // What was shown may have been changed.
   state_of_step const& counted() const {
     if (shown_) {
@@ -386,7 +366,7 @@ class kronecker_optimizer {
     if (measure)
       backend_.copy_out(&squares,
                         canonical_sum(backend_, measured_.list(),
-                                      detail::squares<T, everywhere, grad>{{}, gs_there_.data()}, norm_.data()),
+                                      detail::squares<T, everywhere, grad>{{}, located_.gs_there()}, norm_.data()),
                         sizeof squares);
     state_of_step next = control_;
     advance<rule>{config_,
@@ -426,7 +406,7 @@ class kronecker_optimizer {
                        rules_there_.data(),
                        {},
                        rounding_of_slots(),
-                       {xs_there_.data(), gs_there_.data()},
+                       {located_.xs_there(), located_.gs_there()},
                        {m_.data(), v_.data()},
                        {}};
     if constexpr (random) backend_.for_teams(drawn_update<update_type>{plain_.list(), update});
@@ -434,7 +414,7 @@ class kronecker_optimizer {
   }
   // The gradient in the type that is computed in: where it is, if it is that already.
   T const* gradient(piece const& p) const {
-    grad const* g = gs_[std::size_t(p.where.tensor)];
+    grad const* g = located_.g(p.where.tensor);
     if constexpr (std::is_same_v<grad, T>)
       if (control_.factor == T(1)) return g;
     backend_.for_each(one_segment(p.where.size), scaled_gradient<T, grad>{g, g_.data(), control_.factor});
@@ -445,9 +425,7 @@ class kronecker_optimizer {
   std::uint64_t state_layout_ = 0;
   mutable bool shown_ = false;
   std::vector<rule> rules_;
-  overlap_check overlap_;
-  std::vector<param*> xs_, now_xs_;
-  std::vector<grad const*> gs_, now_gs_;
+  located_model<param, grad, Backend> located_;
   work_table<Backend> plain_, measured_;
   buffer<float, Backend> master_;
   buffer<std::uint64_t, Backend> addresses_;
@@ -455,8 +433,6 @@ class kronecker_optimizer {
   buffer<std::int32_t, Backend> of_tile_;
   buffer<double, Backend> norm_;
   buffer<kept, Backend> there_;
-  buffer<param*, Backend> xs_there_;
-  buffer<grad const*, Backend> gs_there_;
 };
 
 }  // namespace detail

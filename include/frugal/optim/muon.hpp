@@ -11,6 +11,8 @@
 /// Tensors of more than two axes are matrices of shape[0] rows. Vectors, embeddings and heads belong to another
 /// optimizer: see layout::only.
 #pragma once
+#include "../core/begin_step.hpp"
+#include "../core/located_model.hpp"
 #include "../linalg/linalg.hpp"
 #include "muon_kernels.hpp"
 
@@ -65,16 +67,9 @@ class muon {
   /// One update; `x` and `g` are vectors of the layout's size, or a view for each tensor. On a GPU nothing waits.
   void step(model_view<P, space> x, model_view<G const, space> g) {
     check_settings();
-    x.for_each(layout_, "parameters", [&](std::size_t i, P* p) { xs_[i] = p; });
-    g.for_each(layout_, "gradient", [&](std::size_t i, G const* p) { gs_[i] = p; });
-    x.require_alike(layout_, g);
-    overlap_.clear();
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
-      overlap_.add(xs_[i], layout_.tensors()[i].size, true);
-      overlap_.add(gs_[i], layout_.tensors()[i].size, false);
-    }
-    overlap_.refuse_overlap("parameters and gradients");
-    begin();
+    located_.locate(backend(), layout_, x, g);
+    detail::begin_step(backend(), options_, config_, factors_there_, measured_.list(), located_.gs_there(),
+                       sums_.data(), control_.data(), rules_.data());
     for (segment const& s : matrices_) move(s);
   }
 
@@ -162,32 +157,15 @@ class muon {
     control_ = buffer<control, Backend>(backend(), std::vector<control>(1));
     factors_there_ = buffer<group_factors, Backend>(backend(), groups_.factors());
     rules_ = buffer<rule, Backend>(backend(), groups_.size());
-    overlap_ = detail::overlap_check(2 * layout_.tensors().size());
-    xs_.resize(layout_.tensors().size());
-    gs_.resize(layout_.tensors().size());
-    gs_there_ = buffer<G const*, Backend>(backend(), gs_);
+    located_ = detail::located_model<P, G, Backend>(backend(), layout_);
     sums_ = buffer<double, Backend>(backend(), detail::sum_scratch(measured_.list().tiles + tiles_of(cells)));
   }
-  // Skip or not, the factor on gradients, each group's coefficients.
-  void begin() {
-    double const* squares = nullptr;
-    if (detail::measure_gradient(options_)) {
-      to_backend(backend(), gs_there_.view(), gs_);
-      squares = detail::canonical_sum(backend(), measured_.list(),
-                                      detail::squares<T, detail::everywhere, G>{{}, gs_there_.data()}, sums_.data());
-    }
-    backend().run(detail::advance<rule>{config_, options_.gradient_scale, options_.clip_norm, options_.skip_nonfinite,
-                                        std::int32_t(groups_.size()), factors_there_.data(), squares,
-                                        detail::number_of(options_.lr), detail::number_of(options_.more_scale),
-                                        detail::number_of(options_.found_inf), control_.data(), rules_.data()});
-  }
   void move(segment const& s) {
-    const auto tensor = std::size_t(s.tensor);
-    const index_t n = s.size, rows = layout_.tensors()[tensor].shape[0], cols = n / rows;
+    const index_t n = s.size, rows = layout_.tensors()[std::size_t(s.tensor)].shape[0], cols = n / rows;
     rule const* const r = rules_.data() + s.group;
     const one_segment all(n);
-    backend().for_each(
-        all, detail::muon_momentum<T, G, cell>{control_.data(), r, gs_[tensor], m_.data() + s.slot, x_.data()});
+    backend().for_each(all, detail::muon_momentum<T, G, cell>{control_.data(), r, located_.g(s.tensor),
+                                                              m_.data() + s.slot, x_.data()});
     double const* squares =
         detail::canonical_sum(backend(), all, detail::elements<T, T, true>{x_.data()}, sums_.data());
     backend().for_each(all, detail::muon_normalise<T>{squares, x_.data()});
@@ -195,7 +173,7 @@ class muon {
     const exact longer(double(rows < cols ? cols : rows)), ratio(double(rows) / double(cols));
     const exact scale =
         config_.scale == muon_scale::match_adamw ? exact(0.2) * sqrt(longer) : sqrt(larger(exact(1.0), ratio));
-    const detail::muon_apply<T, P, rounding> apply{control_.data(), r, rounding_of_slots(), xs_[tensor], o, s,
+    const detail::muon_apply<T, P, rounding> apply{control_.data(), r, rounding_of_slots(), located_.x(s.tensor), o, s,
                                                    scale.v[0]};
     if constexpr (random) backend().for_teams(detail::muon_apply_drawn<decltype(apply)>{apply, n});
     else backend().for_each(all, apply);
@@ -237,9 +215,7 @@ class muon {
   std::uint64_t state_layout_ = 0;
   index_t slots_ = 0;
   std::vector<segment> matrices_;
-  detail::overlap_check overlap_;
-  std::vector<P*> xs_;
-  std::vector<G const*> gs_;
+  detail::located_model<P, G, Backend> located_;
   detail::work_table<Backend> measured_;
   buffer<cell, Backend> m_;
   buffer<T, Backend> x_, y_, a_, b_;
@@ -248,7 +224,6 @@ class muon {
   buffer<control, Backend> control_;
   buffer<group_factors, Backend> factors_there_;
   buffer<rule, Backend> rules_;
-  buffer<G const*, Backend> gs_there_;
   buffer<double, Backend> sums_;
 };
 template <class B, class... P>

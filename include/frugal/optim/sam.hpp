@@ -8,7 +8,7 @@
 ///     the optimizer's step from x with this g
 #pragma once
 #include "../core/element_optimizer.hpp"
-#include "../core/model_view.hpp"
+#include "../core/located_model.hpp"
 
 namespace frugal {
 inline namespace v0 {
@@ -117,11 +117,7 @@ class sam {
     std::erase_if(segments, [&](segment const& s) { return s.size == 0 || l.groups()[std::size_t(s.group)].frozen; });
     work_ = detail::work_table<backend_type>(backend(), std::move(segments), index_t(64 / sizeof(P)));
     kept_ = buffer<P, backend_type>(backend(), work_.slots());
-    xs_.resize(l.tensors().size());
-    gs_.resize(l.tensors().size());
-    xs_there_ = buffer<P*, backend_type>(backend(), xs_);
-    gs_there_ = buffer<G const*, backend_type>(backend(), gs_);
-    overlap_ = detail::overlap_check(2 * xs_.size());
+    located_ = detail::located_model<P, G, backend_type>(backend(), l);
     sums_ = buffer<double, backend_type>(backend(), detail::sum_scratch(work_.list().tiles));
   }
   sam(sam&&) noexcept = default;
@@ -134,7 +130,8 @@ class sam {
   auto step(X&& x, Y&& g, F&& gradient) {
     validate(config_);
     optimizer_.check_settings();
-    locate(model_view<P, space>(std::forward<X>(x)), model_view<G const, space>(std::forward<Y>(g)));
+    located_.locate(backend(), layout(), model_view<P, space>(std::forward<X>(x)),
+                    model_view<G const, space>(std::forward<Y>(g)));
     if constexpr (std::is_void_v<decltype(gradient())>) {
       gradient();
       finish(x, g, gradient);
@@ -162,32 +159,11 @@ class sam {
   backend_type const& backend() const { return optimizer_.backend(); }
 
  private:
-  void locate(model_view<P, space> x, model_view<G const, space> g) {
-    bool same = true;
-    const auto put = [&](auto& to, std::size_t i, auto p) {
-      same = same && to[i] == p;
-      to[i] = p;
-    };
-    x.for_each(layout(), "parameters", [&](std::size_t i, P* p) { put(xs_, i, p); });
-    g.for_each(layout(), "gradient", [&](std::size_t i, G const* p) { put(gs_, i, p); });
-    x.require_alike(layout(), g);
-    if (same && located_) return;
-    located_ = false;
-    overlap_.clear();
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
-      overlap_.add(xs_[i], layout().tensors()[i].size, true);
-      overlap_.add(gs_[i], layout().tensors()[i].size, false);
-    }
-    overlap_.refuse_overlap("parameters and gradients");
-    to_backend(backend(), xs_there_.view(), xs_);
-    to_backend(backend(), gs_there_.view(), gs_);
-    located_ = true;
-  }
   struct on_the_edge {  // as long as it lives
     sam& of;
     explicit on_the_edge(sam& s) : of(s) {
-      P* const* const x = of.xs_there_.data();
-      G const* const* const g = of.gs_there_.data();
+      P* const* const x = of.located_.xs_there();
+      G const* const* const g = of.located_.gs_there();
       double const* const squares = detail::canonical_sum(
           of.backend(), of.work_.list(), detail::sam_squares<T, P, G>{x, g, of.config_.adaptive}, of.sums_.data());
       of.backend().for_each(of.work_.list(), detail::sam_climb<T, P, G>{x, g, of.kept_.data(), squares, of.config_.rho,
@@ -195,13 +171,14 @@ class sam {
     }
     on_the_edge(on_the_edge const&) = delete;
     ~on_the_edge() {
-      of.backend().for_each(of.work_.list(), detail::sam_return<T, P>{of.xs_there_.data(), of.kept_.data()});
+      of.backend().for_each(of.work_.list(), detail::sam_return<T, P>{of.located_.xs_there(), of.kept_.data()});
     }
   };
   template <class X, class Y, class F>
   void finish(X&& x, Y&& g, F&& gradient) {
     if (config_.rho > 0) {
-      locate(model_view<P, space>(x), model_view<G const, space>(g));  // gradient() may have assigned to a vector g
+      // gradient() may have assigned to a vector g
+      located_.locate(backend(), layout(), model_view<P, space>(x), model_view<G const, space>(g));
       const on_the_edge here(*this);
       gradient();
     }
@@ -210,14 +187,9 @@ class sam {
 
   Optimizer optimizer_;
   sam_config config_;
-  bool located_ = false;
+  detail::located_model<P, G, backend_type> located_;
   detail::work_table<backend_type> work_;
   buffer<P, backend_type> kept_;
-  std::vector<P*> xs_;
-  std::vector<G const*> gs_;
-  buffer<P*, backend_type> xs_there_;
-  buffer<G const*, backend_type> gs_there_;
-  detail::overlap_check overlap_;
   buffer<double, backend_type> sums_;
 };
 
