@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file A model's numbers where the caller has them: one vector in the layout's order, or a tensor each.
 #pragma once
-#include <optional>
+#include <span>
 
 #include "layout.hpp"
 #include "view.hpp"
@@ -15,7 +15,7 @@ class model_view {
  public:
   using element = T;
   model_view(view<T, Space> flat) : flat_(flat) {}
-  model_view(tensor_list<T, Space> list) : list_(list) {}
+  model_view(tensor_list<T, Space> list) : list_(list), listed_(true) {}
   template <class R>
   requires(std::convertible_to<R, view<T, Space>>) model_view(R&& r) : model_view(view<T, Space>(r)) {}
   template <class R>
@@ -33,24 +33,24 @@ class model_view {
   template <class F>
   void for_each(layout const& l, char const* what, F const& f) const {
     std::vector<tensor> const& tensors = l.tensors();
-    if (list_) {
-      if (list_->size() != index_t(tensors.size())) [[unlikely]]
+    if (listed_) {
+      if (list_.size() != index_t(tensors.size())) [[unlikely]]
         refuse(detail::text("the count of tensors of ", what), detail::text(tensors.size()),
-               detail::text(list_->size()));
+               detail::text(list_.size()));
       for (std::size_t i = 0; i < tensors.size(); ++i)
-        check((*list_)[index_t(i)], tensors[i].size, tensors[i].name.c_str());
+        check(list_[index_t(i)], tensors[i].size, tensors[i].name.c_str());
     } else {
       check(flat_, l.size(), what);
     }
-    for (std::size_t i = 0; i < tensors.size() && (list_ || tensors.size() == 1); ++i) check_shape(at(i), tensors[i]);
+    for (std::size_t i = 0; i < tensors.size() && (listed_ || tensors.size() == 1); ++i) check_shape(at(i), tensors[i]);
     for (std::size_t i = 0; i < tensors.size(); ++i)
-      f(i, list_ ? (*list_)[index_t(i)].data() : flat_.data() + tensors[i].offset);
+      f(i, listed_ ? list_[index_t(i)].data() : flat_.data() + tensors[i].offset);
   }
   /// Throws where a matrix of g does not lie as that of this does.
   template <class G>
   void require_alike(layout const& l, model_view<G, Space> const& g) const {
-    if (!list_ && !g.list_) return detail::require_alike(flat_, g.flat_, "parameters");
-    const index_t n = list_ && g.list_ ? (std::min)(list_->size(), g.list_->size()) : 0;
+    if (!listed_ && !g.listed_) return detail::require_alike(flat_, g.flat_, "parameters");
+    const index_t n = listed_ && g.listed_ ? (std::min)(list_.size(), g.list_.size()) : 0;
     for (std::size_t i = 0; i < (std::min)(std::size_t(n), l.tensors().size()); ++i)
       detail::require_alike(at(i), g.at(i), l.tensors()[i].name.c_str());
   }
@@ -58,7 +58,7 @@ class model_view {
  private:
   template <class, class>
   friend class model_view;
-  view<T, Space> at(std::size_t i) const { return list_ ? (*list_)[index_t(i)] : flat_; }
+  view<T, Space> at(std::size_t i) const { return listed_ ? list_[index_t(i)] : flat_; }
   // What lies together in a matrix are the last extents of a tensor.
   static void check_shape(view<T, Space> v, tensor const& t) {
     const index_t lead = v.lead() < 0 ? -v.lead() : v.lead();
@@ -76,7 +76,8 @@ class model_view {
     require(v.data() || n == 0, what, "a pointer", "null");
   }
   view<T, Space> flat_;
-  std::optional<tensor_list<T, Space>> list_;
+  tensor_list<T, Space> list_{std::span<view<T, Space> const>()};  // no optional: g++ 12 warns of one where all is inlined
+  bool listed_ = false;
 };
 
 }  // namespace v0

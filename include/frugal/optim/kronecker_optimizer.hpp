@@ -32,8 +32,8 @@ class by_size {
   std::vector<std::pair<index_t, Object>> all_;
 };
 
-/// @tparam Method a class derived from this one: `shape(tensor)` says how a tensor is cut, `begin(...)` and `move(...)`
-/// what is done with one that has matrices
+/// @tparam Method a class derived from this one: `shape(piece, tensor)` says how a tensor is cut and which axes have
+/// matrices, `begin(piece, g)` and `move(piece, g)` what is done with one that has some, at its first gradient and then
 template <class Method, template <class> class RuleOf, team_backend Backend, class Types, class Rounding,
           class Provider, class Storage>
 class kronecker_optimizer {
@@ -175,16 +175,16 @@ class kronecker_optimizer {
   }
 
   /// The second half of construction: the method, which knows how tensors are cut, exists now.
-  void allocate(std::vector<piece> pieces, bool every_step, bool spread) {
+  void allocate(bool every_step, bool spread) {
     std::vector<segment> plain;
     fnv1a hash;
     hash.add(layout_.hash());
     index_t largest = 0, tiles = 1, matrix_cells = 0;
     std::vector<double> cost;
-    std::erase_if(pieces, [&](piece const& p) {
-      return p.where.size == 0 || layout_.groups()[std::size_t(p.where.group)].frozen;
-    });
-    for (piece& p : pieces) {
+    for (tensor const& t : layout_.tensors()) {
+      if (t.size == 0 || layout_.groups()[std::size_t(t.group)].frozen) continue;
+      piece p = whole_tensor(t);
+      method().shape(p, t);
       bool any = every_step;
       for (block& b : p.blocks) any = any || !b.axes.empty();
       if (any) pieces_.push_back(std::move(p));
@@ -243,10 +243,10 @@ class kronecker_optimizer {
     rules_there_ = buffer<rule, Backend>(backend_, rules_);
     located_ = located_model<param, grad, Backend>(backend_, layout_);
   }
-  piece whole_tensor(std::size_t i) const {
-    tensor const& t = layout_.tensors()[i];
+  piece whole_tensor(tensor const& t) const {
+    const auto number = std::int32_t(&t - layout_.tensors().data());
     piece p;
-    p.where = {.size = t.size, .flat = t.offset, .tensor = std::int32_t(i), .group = t.group};
+    p.where = {.size = t.size, .flat = t.offset, .tensor = number, .group = t.group};
     p.blocks.resize(1);
     p.blocks[0].name = t.name;
     p.blocks[0].shape = t.shape;

@@ -142,28 +142,23 @@ class shampoo : public detail::kronecker_optimizer<shampoo<Backend, Types, Round
   static constexpr bool first_gradient_starts = false;
 
   void place(shampoo_config const& c) {
-    std::vector<piece> pieces;
+    this->allocate(false, c.spread);
     index_t largest = 0;
-    auto const& tensors = this->layout_.tensors();
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      piece p = this->whole_tensor(i);
-      const bool moves = tensors[i].size > 0 && !this->layout_.groups()[std::size_t(tensors[i].group)].frozen;
-      if (moves && (tensors[i].shape.size() > 1 || c.vectors)) {
-        p.blocks =
-            detail::cut<block, matrices>(tensors[i].name, merged_axes(tensors[i].shape, c.merge_limit), c.max_dim);
-        for (block const& each : p.blocks) {
-          if (p.blocks.size() > 1) largest = each.size > largest ? each.size : largest;
-          for (matrices const& a : each.axes)
-            root_.add(a.size, [&](index_t n) { return this->linalg_.template inverse_root<T>(n); });
-        }
-      }
-      pieces.push_back(std::move(p));
-    }
-    this->allocate(std::move(pieces), false, c.spread);
+    for (piece const& p : this->pieces_)
+      if (!p.whole())
+        for (block const& each : p.blocks) largest = (std::max)(largest, each.size);
     compact_ = buffer<T, Backend>(this->backend_, largest);
     turned_ = buffer<T, Backend>(this->backend_, largest);
   }
 
+  void shape(piece& p, tensor const& t) {
+    auto const& c = this->config_;
+    if (t.shape.size() < 2 && !c.vectors) return;
+    p.blocks = detail::cut<block, matrices>(t.name, merged_axes(t.shape, c.merge_limit), c.max_dim);
+    for (block const& each : p.blocks)
+      for (matrices const& a : each.axes)
+        root_.add(a.size, [&](index_t n) { return this->linalg_.template inverse_root<T>(n); });
+  }
   void begin(piece&, T const*) {}
   void move(piece& p, T const* g) {
     auto const& c = this->config_;

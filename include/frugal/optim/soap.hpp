@@ -108,29 +108,24 @@ class soap : public detail::kronecker_optimizer<soap<Backend, Types, Rounding, P
   static constexpr bool first_gradient_starts = true;
 
   void place(soap_config const& c) {
-    std::vector<piece> pieces;
-    index_t largest = 0;
-    auto const& tensors = this->layout_.tensors();
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      piece p = this->whole_tensor(i);
-      if (tensors[i].size > 0 && !this->layout_.groups()[std::size_t(tensors[i].group)].frozen) {
-        choose_axes(p.blocks[0], c);
-        for (matrices const& a : p.blocks[0].axes) {
-          largest = a.size > largest ? a.size : largest;
-          eigen_.add(a.size, [&](index_t n) { return this->linalg_.template eigen<T>(n); });
-          qr_.add(a.size, [&](index_t n) { return this->linalg_.template qr<T>(n, n); });
-        }
-      }
-      pieces.push_back(std::move(p));
-    }
-    this->allocate(std::move(pieces), c.normalise, c.spread);
+    this->allocate(c.normalise, c.spread);
     normalise_ = c.normalise;
+    index_t largest = 0;
+    for (piece const& p : this->pieces_)
+      for (matrices const& a : p.blocks[0].axes) largest = (std::max)(largest, a.size);
     product_ = buffer<T, Backend>(this->backend_, largest * largest);
     ordered_ = buffer<T, Backend>(this->backend_, largest * largest);
     values_ = buffer<T, Backend>(this->backend_, largest);
     order_ = buffer<std::uint32_t, Backend>(this->backend_, largest);
   }
 
+  void shape(piece& p, tensor const&) {
+    choose_axes(p.blocks[0], this->config_);
+    for (matrices const& a : p.blocks[0].axes) {
+      eigen_.add(a.size, [&](index_t n) { return this->linalg_.template eigen<T>(n); });
+      qr_.add(a.size, [&](index_t n) { return this->linalg_.template qr<T>(n, n); });
+    }
+  }
   static void choose_axes(block& b, soap_config const& c) {
     const bool vector = b.shape.size() <= 1;
     if (vector && !c.vectors) return;
