@@ -76,7 +76,8 @@ class model_view {
     require(v.data() || n == 0, what, "a pointer", "null");
   }
   view<T, Space> flat_;
-  tensor_list<T, Space> list_{std::span<view<T, Space> const>()};  // no optional: g++ 12 warns of one where all is inlined
+  tensor_list<T, Space> list_{
+      std::span<view<T, Space> const>()};  // no optional: g++ 12 warns of one where all is inlined
   bool listed_ = false;
 };
 
