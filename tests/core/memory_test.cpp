@@ -160,6 +160,31 @@ TEST(memory, an_allocation_that_fails_leaves_nothing_behind) {
   });
 }
 
+// The one step that takes memory: of more scalars than any before.
+TEST(memory, a_step_that_found_none_can_be_made_again) {
+  const auto run = [](frugal::serial_backend const& b, resource* from) {
+    frugal::mezo zo(b, 1000, {.lr = 0.1}, frugal::spherical{});
+    std::vector<float> x(1000, 1.f);
+    zo.apply(x, zo.update({1}));
+    const frugal::mezo_update many = zo.update({1, 2, 3, 4, 5});
+    for (long k = 0; from && k < 2; ++k) {
+      from->fails_at = from->taken + k;
+      const std::vector<float> before = x;
+      EXPECT_THROW(zo.apply(x, many), std::bad_alloc);
+      EXPECT_EQ(x, before);
+      EXPECT_EQ(zo.steps(), 1);
+    }
+    const long taken = from ? from->taken : 0;
+    zo.apply(x, many);
+    if (from) {
+      EXPECT_EQ(from->taken, taken + 2);
+    }
+    return x;
+  };
+  resource from;
+  EXPECT_TRUE(same_bits(run(frugal::serial_backend(), nullptr), run(frugal::serial_backend(from), &from)));
+}
+
 TEST(memory, null_is_a_failure_too) {
   struct : frugal::memory_resource {
     void* do_allocate(std::size_t) override { return nullptr; }

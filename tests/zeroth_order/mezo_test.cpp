@@ -412,6 +412,21 @@ TEST(mezo, refusals) {
   EXPECT_TRUE(throws<frugal::invalid_argument>([&] { zo.apply(x, u); }, {"a scalar of an update"}));
   u.scalars[0] = 1, u.lr = std::nan("");
   EXPECT_TRUE(throws<frugal::invalid_argument>([&] { zo.apply(x, u); }, {"lr"}));
+  u.scalars.clear(), u.lr = 0.1;  // a step that changes nothing is one of this model, too
+  EXPECT_TRUE(refused([&] { zo.apply(y, u); }, "parameters", "10 elements", "11"));
+  std::vector<float> g(10, 2.f), untouched = g;
+  EXPECT_TRUE(refused([&] { zo.gradient(g, {}); }, "the scalars of a gradient", "one at least", "none"));
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { zo.gradient(g, {1, std::nan("")}); }, {"a scalar of a gradient"}));
+  zo.config().epsilon = std::nan("");
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { zo.shift(x, 0, 1); }, {"epsilon"}));
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { zo.shift(x, 0, 1, frugal::view<float>(g)); }, {"epsilon"}));
+  EXPECT_TRUE(same_bits(g, untouched));
+  // As each group has them.
+  const layout fast{{{"a", {10}, "fast"}}, {{"fast", 1e20, 1e10}}};
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { mezo(cpu, fast, {.lr = 1e20}); }, {"lr"}));
+  mezo of_fast(cpu, fast, {.lr = 1e-20});
+  u.lr = 1e-20, u.weight_decay = 1e-9;
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { of_fast.apply(x, u); }, {"lr * weight_decay"}));
   EXPECT_TRUE(same_bits(x, same));
   EXPECT_EQ(zo.steps(), 0);
 }

@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "../core/counter.hpp"
+#include "../core/groups.hpp"
 #include "../core/policy.hpp"
 #include "../core/state.hpp"
 #include "random_directions.hpp"
@@ -22,18 +23,18 @@ inline namespace v0 {
 
 /// Defaults of the paper, for language models.
 struct mezo_config {
-  double lr = 1e-6;         ///< >= 0
-  double epsilon = 1e-3;    ///< radius of a probe, > 0
-  double weight_decay = 0;  ///< decoupled, >= 0; lr weight_decay <= 1; a group's factor may exclude it
+  double lr = 1e-6;         ///< [0, 1e30]
+  double epsilon = 1e-3;    ///< radius of a probe, (0, 1e30]
+  double weight_decay = 0;  ///< decoupled, [0, 1e30]; lr weight_decay <= 1; a group's factor may exclude it
   double momentum = 0;      ///< [0, 1); > 0 at construction costs a vector of state. (1 - momentum) lr gives an average
   int directions = 1;       ///< of a step, >= 1
   std::uint64_t seed = 0;   ///< of the directions
 };
 inline void validate(mezo_config const& c) {
-  require_range("lr", c.lr, 0, 1e300, true);
+  require_range("lr", c.lr, 0, 1e30, true);
   require(c.epsilon > 0, "epsilon", "> 0", c.epsilon);
-  require_range("epsilon", c.epsilon, 0, 1e300, true);
-  require_range("weight_decay", c.weight_decay, 0, 1e300, true);
+  require_range("epsilon", c.epsilon, 0, 1e30, true);
+  require_range("weight_decay", c.weight_decay, 0, 1e30, true);
   require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
   require_range("momentum", c.momentum, 0, 1, false);
   require(c.directions >= 1, "directions", ">= 1", c.directions);
@@ -45,6 +46,11 @@ struct mezo_update {
   double lr = 0, weight_decay = 0, momentum = 0;
   std::vector<double> scalars;  ///< p_i; none: the step changes nothing
 };
+/// The ranges of mezo_config; scalars are finite.
+inline void validate(mezo_update const& u) {
+  validate(mezo_config{.lr = u.lr, .weight_decay = u.weight_decay, .momentum = u.momentum});
+  for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
+}
 
 /// What a step saw.
 struct mezo_report {
@@ -97,13 +103,16 @@ class mezo_of_any_direction {
   mezo_of_any_direction(Backend b, frugal::layout extent, mezo_config const& c,
                         direction_kind<Backend, Types> const& direction, range const& support, bool copies)
       : config_(c),
+        groups_(extent.groups()),
         name_(direction.name),
         copies_(copies),
         directions_(b, std::move(extent), direction, support),
         steps_(b),
         has_momentum_(c.momentum > 0),
         m_(zeros<T>(b, has_momentum_ ? directions_.slots() : 0)),
-        copy_(b, copies ? layout().size() : 0) {}
+        copy_(b, copies ? layout().size() : 0) {
+    groups_.check(config_);
+  }
 
  public:
   using space = typename Backend::space;
@@ -123,7 +132,10 @@ class mezo_of_any_direction {
 
   // ---- the same in parts, for whoever evaluates, or exchanges scalars, in their own way ----
   /// x += sign epsilon z_i, of the step to come; sign may be any small integer: +1, -2, +1 are the moves of the paper.
-  void shift(parameters x, int direction, int sign) { directions_.shift(stream(), x, x, probe_term(direction, sign)); }
+  void shift(parameters x, int direction, int sign) {
+    check_settings();
+    directions_.shift(stream(), x, x, probe_term(direction, sign));
+  }
   /// p_i, by two calls of `loss`; x comes back. Not finite if a loss was not.
   template <class F>
   double probe(parameters x, int direction, F&& loss) {
@@ -139,20 +151,21 @@ class mezo_of_any_direction {
   /// The step, as any replica does it: the same bits from the same x. Only the next one is accepted.
   void apply(parameters x, mezo_update const& u) {
     check(u, steps() + 1);
+    x.for_each(layout(), "parameters", [](std::size_t, P*) {});  // also where nothing moves
     run(u, x, x);
   }
   /// Throws unless an update can be this object's step of that number.
   void check(mezo_update const& u, std::int64_t step) const {
     require(u.step == step && step < most_steps, "the step of an update", step, u.step);
-    mezo_config c = config_;
-    c.lr = u.lr, c.weight_decay = u.weight_decay, c.momentum = u.momentum;
-    validate(c);
+    validate(u);
+    groups_.check(mezo_config{.lr = u.lr, .weight_decay = u.weight_decay});
     require(u.momentum == 0 || has_momentum_, "the momentum of an update", 0, u.momentum);
-    for (double p : u.scalars) require(std::isfinite(p), "a scalar of an update", "a finite number", p);
   }
-  /// G, for an optimizer of one's own; then advance().
+  /// G, for an optimizer of one's own; then advance(). Scalars are finite, one at least.
   void gradient(parameters g, std::vector<double> const& scalars) {
-    terms_of(scalars, steps() + 1);
+    require(!scalars.empty(), "the scalars of a gradient", "one at least", "none");
+    for (double p : scalars) require(std::isfinite(p), "a scalar of a gradient", "a finite number", p);
+    terms_of(scalars, next());
     directions_.write(stream(), g, terms_);
   }
   /// Counts a step that was made elsewhere.
@@ -162,7 +175,7 @@ class mezo_of_any_direction {
   mezo_config const& config() const { return config_; }
   /// Throws what a step now would, for the sake of config().
   void check_settings() const {
-    validate(config_);
+    groups_.check(config_);
     require(config_.momentum == 0 || has_momentum_, "momentum", "0, as at construction", config_.momentum);
   }
   /// Steps so far.
@@ -242,7 +255,7 @@ class mezo_of_any_direction {
     }
     FRUGAL_CATCH_ALL {  // of the loss
       if (copies_) copy(x, true);
-      else shift(x, i, -at);
+      else move(-at);
       FRUGAL_RETHROW;
     }
     if (!copies_) shift(x, i, 1);
@@ -272,6 +285,7 @@ class mezo_of_any_direction {
   }
 
   mezo_config config_;
+  factors_of_groups groups_;
   char const* name_;
   bool copies_;
   random_directions<Backend, Types> directions_;
@@ -315,6 +329,7 @@ class mezo : public detail::mezo_of_any_direction<Backend, Types> {
   /// and may be float where the model's are bf16.
   template <class Out>
   void shift(parameters x, int direction, int sign, view<Out, space> out) {
+    this->check_settings();
     this->directions().template shift_to<Direction>(this->stream(), x, model_view<Out, space>(out),
                                                     this->probe_term(direction, sign));
   }

@@ -225,9 +225,10 @@ class random_directions {
       for (std::size_t g = 0; g < groups; ++g)
         coefficients_[g * n + k] = (rates ? (exact(0.0) - exact(factors_[g].rate)) * c : c).v[0];
     }
-    if (std::size_t(ids_there_.size()) < n) {
-      ids_there_ = buffer<std::uint64_t, Backend>(backend_, index_t(n));
+    if (std::size_t(ids_there_.size()) < n) {  // both, or none
+      buffer<std::uint64_t, Backend> more_ids(backend_, index_t(n));
       coefficients_there_ = buffer<double, Backend>(backend_, index_t(n * groups));
+      ids_there_ = std::move(more_ids);
     }
     to_backend(backend_, view<std::uint64_t, space>(ids_there_.data(), index_t(n)), ids_);
     to_backend(backend_, view<double, space>(coefficients_there_.data(), index_t(n * groups)), coefficients_);
