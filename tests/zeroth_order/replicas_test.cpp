@@ -261,6 +261,10 @@ TEST(update_log, refusals) {
   zo.step(x, [] { return 1.; });
   log.append(zo.last());
   EXPECT_TRUE(refused([&] { log.append(zo.last()); }, "the step of an update", "2", "1"));
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { log.append({.step = 2, .lr = 1, .scalars = {NAN}}); },
+                                               {"a scalar of an update"}));
+  EXPECT_TRUE(throws<frugal::invalid_argument>([&] { log.append({.step = 2, .lr = -1, .scalars = {}}); }, {"lr"}));
+  EXPECT_EQ(log.size(), 1);
   const frugal::message m = log.bytes();
   const std::vector<float> before = start();
   std::vector<float> y = before;
@@ -289,6 +293,13 @@ TEST(update_log, refusals) {
                                                {"the rest of a log"}));
   EXPECT_TRUE(
       throws<frugal::invalid_argument>([&] { replay(small(), reseal([](std::uint8_t* p) { p[7] = 0xbf; })); }, {"lr"}));
+  // A model of another size, though the first step moves nothing.
+  update_log idle(small());
+  idle.append({.step = 1, .scalars = {}});
+  y.resize(101);
+  EXPECT_TRUE(refused([&] { update_log::replay(late, y, idle.bytes()); }, "parameters", "100 elements", "101"));
+  EXPECT_EQ(late.steps(), 0);
+  y.resize(100);
   // Nor is the first step made when it is the second that cannot be.
   zo.step(x, [] { return 1.; });
   log.append(zo.last());

@@ -23,14 +23,16 @@ class update_log {
         elements_(zo.layout().size()),
         next_(zo.steps() + 1) {}
 
+  /// The step that follows those in it.
   void append(mezo_update const& u) {
     require(u.step == next_, "the step of an update", next_, u.step);
-    ++next_, ++count_;
+    validate(u);
     std::size_t at = payload_.size();
     payload_.resize(at + entry_bytes(u.scalars.size()));
     put(at, u.lr), put(at, u.weight_decay), put(at, u.momentum);
     detail::put_little_endian(payload_.data() + at, u.scalars.size(), 8), at += 8;
     for (double p : u.scalars) put(at, p);
+    ++next_, ++count_;
   }
   std::int64_t first() const { return next_ - count_; }
   /// The steps in it.
