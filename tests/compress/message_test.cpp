@@ -2,6 +2,7 @@
 #include <frugal/compress/message.hpp>
 
 #include <frugal/compress/identity.hpp>
+#include <limits>
 #include <set>
 
 #include "support/compressor_suite.hpp"
@@ -9,6 +10,7 @@
 
 namespace {
 using namespace frugal_test;
+using frugal::index_t;
 
 bytes data(std::size_t n) {
   bytes b;
@@ -59,11 +61,31 @@ TEST(message, golden_bytes) {
   EXPECT_EQ(cases, 4);
 }
 
-TEST(message, names_have_1_to_16_characters) {
-  EXPECT_NO_THROW(frugal::message({.algorithm = "1234567890abcdef"}));
-  for (char const* name : {"", "1234567890abcdefg"})
-    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { frugal::message({.algorithm = name}); },
-                                                 {"the name of an algorithm: expected 1 to 16 characters"}));
+TEST(message, formats_that_cannot_be_are_refused) {
+  const frugal::message good({.algorithm = "1234567890abcdef"});
+  const auto refuses = [&](frugal::message_format const& f, std::string const& says) {
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { frugal::message m(f); }, {says}));
+    EXPECT_TRUE(throws<frugal::invalid_argument>([&] { frugal::open_message(good, f, {}); }, {says}));
+  };
+  for (char const* name : {"", "1234567890abcdefg", "1234567890abcdef1234567890abcdef1234567890abcdef"})
+    refuses({.algorithm = name}, "the name of an algorithm: expected 1 to 16 characters");
+  refuses({.algorithm = "a", .elements = -1}, "the elements of a message: expected >= 0, got -1");
+  for (index_t payload : {index_t(-1), (std::numeric_limits<index_t>::min)(), (std::numeric_limits<index_t>::max)()})
+    refuses({.algorithm = "a", .payload = payload}, "the bytes of a message's payload: expected 0 to 2^60");
+}
+
+TEST(message, what_another_compressor_checked_is_refused) {
+  frugal::compressor c(frugal::serial_backend{}, 3, frugal::identity{}),
+      longer(frugal::serial_backend{}, 5000, frugal::identity{}),
+      named(frugal::serial_backend{}, {{"w", {5000}}}, frugal::identity{});
+  std::vector<float> x(5000, 1.f);
+  for (auto* other : {&c, &named}) {
+    const frugal::checked_message m =
+        other->check(other->encode(std::vector<float>(std::size_t(other->layout().size()))));
+    EXPECT_TRUE(
+        refused([&] { longer.add_to(x, m); }, "a checked message", "one that this compressor checked", "another's"));
+  }
+  EXPECT_EQ(x, std::vector<float>(5000, 1.f));
 }
 
 TEST(message, copies_are_messages_of_their_own) {

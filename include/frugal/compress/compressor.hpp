@@ -93,6 +93,7 @@ class payload_memory {
 struct checked_message {
   view<std::uint8_t const> payload;
   message_stamp stamp;
+  message_format format;
 };
 
 /// Vectors have the layout's size. Everything is allocated at construction.
@@ -137,11 +138,12 @@ class compressor {
   }
   /// In two steps, for readers that must see several messages before they use one.
   checked_message check(view<std::uint8_t const> bytes, message_stamp expected = {}) {
-    const checked_message m{open_message(bytes, format_, expected), expected};
+    const checked_message m{open_message(bytes, format_, expected), expected, format_};
     coder_.check(m.payload, m.stamp);
     return m;
   }
   void add_to(view<float, space> x, checked_message const& m, double scale = 1) {
+    require(m.format == format_, "a checked message", "one that this compressor checked", "another's");
     check_vector(x, "a vector to add to");
     require_range("the scale of a message", scale, -0x1p127, 0x1p127, true);
     coder_.template decode<true>(x.data(), float(scale), m.payload, m.stamp);
@@ -149,6 +151,10 @@ class compressor {
 
   /// The last message that was encoded.
   message const& last() const { return message_; }
+  /// The same as one that needs no check.
+  checked_message last(message_stamp stamp) const {
+    return {{message_.data() + detail::header_bytes, message_.size() - detail::header_bytes}, stamp, format_};
+  }
 
   /// E|C(x) - x|^2 <= (1 - alpha) |x|^2; 0 where there is no such bound.
   double alpha() const { return coder_.alpha(); }

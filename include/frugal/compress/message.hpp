@@ -33,9 +33,11 @@ struct message_stamp {
 struct message_format {
   std::string_view algorithm;      ///< 1 to 16 characters
   std::uint64_t layout = 0;        ///< its hash
-  index_t elements = 0;            ///< of the vector
-  index_t payload = 0;             ///< bytes
+  index_t elements = 0;            ///< of the vector, >= 0
+  index_t payload = 0;             ///< bytes, 0 to 2^60
   std::uint64_t payload_bits = 0;  ///< by the compressor's formula: without what fills sections up to whole bytes
+
+  friend bool operator==(message_format const&, message_format const&) = default;
 };
 
 namespace detail {
@@ -45,6 +47,13 @@ inline constexpr std::uint64_t message_mark = 0x6667;
 
 inline void put_little_endian(std::uint8_t* to, std::uint64_t x, int bytes) {
   for (int k = 0; k < bytes; ++k) to[k] = std::uint8_t(x >> (8 * k));
+}
+/// Bytes of a message, where there can be one of that format.
+inline index_t message_size(message_format const& f) {
+  require(f.algorithm.size() - 1 < 16, "the name of an algorithm", "1 to 16 characters", f.algorithm.size());
+  require(f.elements >= 0, "the elements of a message", ">= 0", f.elements);
+  require(f.payload >= 0 && f.payload <= index_t(1) << 60, "the bytes of a message's payload", "0 to 2^60", f.payload);
+  return header_bytes + f.payload;
 }
 inline std::uint64_t message_checksum(std::uint8_t const* message, index_t payload) {
   return word_hash(message + header_bytes, std::size_t(payload), word_hash(message, 56));
@@ -56,9 +65,8 @@ class message {
  public:
   message() = default;
   explicit message(message_format const& f)
-      : bytes_(std::size_t(detail::header_bytes + f.payload)), payload_bits_(f.payload_bits) {
+      : bytes_(std::size_t(detail::message_size(f))), payload_bits_(f.payload_bits) {
     using detail::put_little_endian;
-    require(f.algorithm.size() - 1 < 16, "the name of an algorithm", "1 to 16 characters", f.algorithm.size());
     std::uint8_t* h = bytes_.data();
     put_little_endian(h, detail::message_mark, 2);
     h[2] = detail::message_version;
@@ -94,7 +102,7 @@ class message {
 /// allocated, and no number of the header is used but in a comparison.
 inline view<std::uint8_t const> open_message(view<std::uint8_t const> bytes, message_format const& f,
                                              message_stamp expected) {
-  const index_t size = detail::header_bytes + f.payload;
+  const index_t size = detail::message_size(f);
   require(bytes.size() >= detail::header_bytes, "the size of a message", size, bytes.size());
   require(bytes.data(), "a message", "a pointer", "null");
   std::uint8_t const* h = bytes.data();

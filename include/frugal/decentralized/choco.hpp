@@ -56,8 +56,8 @@ class choco {
   void step(view<float, space> x) {
     code().check_vector(x, "a vector to be mixed");
     const std::int64_t t = feedback_.round();
-    message const& own = feedback_.offer(x);
-    auto const& messages = around_.exchange(code(), own, t);
+    feedback_.offer(x);
+    auto const& messages = around_.exchange(code(), t);
     feedback_.accept();
     for (std::size_t k = 0; k < messages.size(); ++k) {
       auto const& [rank, w] = around_.row(t)[k];

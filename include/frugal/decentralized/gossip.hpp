@@ -190,8 +190,8 @@ class gossip {
   void mix(view<float, space> x, int k) {
     const std::int64_t t = round();
     auto const& row = around_.row(t);
-    message const& own = code_.encode(x, {around_.rank(), std::uint64_t(t)});
-    auto const& messages = around_.exchange(code_, own, t, x.data());
+    code_.encode(x, {around_.rank(), std::uint64_t(t)});
+    auto const& messages = around_.exchange(code_, t, x.data());
     sources_.clear();
     bool wide = detail::multiple_of(x.data(), 4);
     float* place = received_.data();

@@ -66,13 +66,13 @@ class neighbourhood {
     return index_t(most) - 1;
   }
 
-  /// Sends `own` of round t and returns a message for each weight of row(t), all of them checked; good until the next
-  /// exchange. Nothing is returned if one is refused.
+  /// Sends the compressor's last message, of round t, and returns a message for each weight of row(t), all of them
+  /// checked; good until the next exchange. Nothing is returned if one is refused.
   /// @param like payloads have the same offset from a line of the cache
   template <class Compressor>
-  std::vector<checked_message> const& exchange(Compressor& code, message const& own, std::int64_t t,
-                                               void const* like = nullptr) {
+  std::vector<checked_message> const& exchange(Compressor& code, std::int64_t t, void const* like = nullptr) {
     turn const& now = at(t);
+    message const& own = code.last();
     const auto aligned = reinterpret_cast<std::uintptr_t>(like) - std::uintptr_t(header_bytes);
     const auto base = reinterpret_cast<std::uintptr_t>(slots_.data());
     std::uint8_t* slot = slots_.data() + (aligned - base) % 64;
@@ -85,7 +85,7 @@ class neighbourhood {
     const auto round = std::uint64_t(t);
     for (float_weight const& w : now.row)
       if (w.rank != rank()) messages_.push_back(code.check((got++)->data, {w.rank, round}));
-      else messages_.push_back({{own.data() + header_bytes, own.size() - header_bytes}, {w.rank, round}});
+      else messages_.push_back(code.last({w.rank, round}));
     bytes_ += std::int64_t(now.out.size()) * own.size();
     return messages_;
   }
