@@ -57,6 +57,23 @@ TEST(ef21, starts_where_it_is_told) {
   EXPECT_TRUE(same_bits(floats(1000), d)) << "nothing is left to send";
 }
 
+TEST(ef21, what_was_not_offered_is_not_accepted) {
+  frugal::ef21 f(cpu, 100, frugal::top_k{.k = 10});
+  const floats g = numbers(100, 3);
+  const auto refuses = [&] {
+    EXPECT_TRUE(refused([&] { f.accept(); }, "a message to be accepted", "offer() before", "none"));
+  };
+  refuses();
+  f.offer(g), f.accept();
+  refuses();  // twice
+  f.offer(g), f.reset();
+  refuses();
+  EXPECT_TRUE(same_bits(floats(100), frugal::to_host(cpu, f.state())));
+  f.offer(g), f.compress(g);
+  refuses();
+  EXPECT_EQ(f.round(), 1);
+}
+
 // Three workers, f_i(x) = <a_i, x>^2 + |x|^2 / 4: what top-1 alone does to gradient descent, and EF21 does not.
 struct counterexample {
   static constexpr double a[3][3] = {{-3, 2, 2}, {2, -3, 2}, {2, 2, -3}};

@@ -146,6 +146,7 @@ TEST_P(feedback_suite, foreign_states_are_refused) {
   };
   rejects(make(serial(), 300, with::sign)->save(), "algorithm");
   rejects(make(serial(), 301)->save(), "layout");
+  rejects(make(serial(), 300, with::top_k, 1)->save(), "layout");  // of another sender
   frugal::snapshot shorter = mine;
   shorter.pieces.back().bytes.pop_back();
   rejects(shorter, "bytes of");

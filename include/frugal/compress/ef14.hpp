@@ -36,7 +36,7 @@ class ef14 : public error_feedback<ef14_rule, C, Backend> {
   using typename error_feedback<ef14_rule, C, Backend>::space;
   /// @param eta the rate of this step, > 0, rounded to float
   message const& compress(view<float const, space> g, double eta) {
-    require(eta > 0 && eta <= 0x1p127, "eta", "(0, 1.7e38]", eta);
+    require(float(eta) > 0 && eta <= 0x1p127, "eta", "a float of (0, 1.7e38]", eta);
     return this->exchange(g, {float(eta)});
   }
 };

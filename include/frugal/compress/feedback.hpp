@@ -146,6 +146,7 @@ class error_feedback {
 
   /// One round: compresses what the rule makes of g and the states, and updates them. Waits for the backend.
   message const& exchange(view<float const, space> g, Rule const& rule) {
+    offered_ = false;
     message const& m = encode<source>(g, rule);
     round_.set(round() + 1);
     return m;
@@ -153,13 +154,17 @@ class error_feedback {
   /// The same in two halves, for a round that may come to nothing: the message is made and nothing changed; then the
   /// memory takes what was sent, and the round has been. For rules of one state that is no residual.
   message const& offer(view<float const, space> g, Rule const& rule) {
-    return encode<detail::feedback_source<Rule, false>>(g, rule);
+    message const& m = encode<detail::feedback_source<Rule, false>>(g, rule);
+    offered_ = true;
+    return m;
   }
   void accept() {
+    require(offered_, "a message to be accepted", "offer() before", "none");
     message const& m = compressor_.last();
     const std::int64_t t = round();
     add_to(state(), {m.data(), m.size()}, 1, stamp(t));
     round_.set(t + 1);
+    offered_ = false;
   }
   /// x += scale D, of this or another rank's message.
   void add_to(view<float, space> x, view<std::uint8_t const> bytes, double scale = 1, message_stamp expected = {}) {
@@ -186,6 +191,7 @@ class error_feedback {
   std::int64_t round() const { return round_.get(); }
   /// As constructed: states and round are zero. All ranks must do it in the same round.
   void reset() {
+    offered_ = false;
     for (auto& s : states_) s.fill(0);
     round_.set(0);
   }
@@ -199,7 +205,8 @@ class error_feedback {
   }
   std::size_t state_bytes() const { return N * states_[0].bytes(); }
   std::string algorithm() const { return std::string(Rule::name) + "/" + C::name; }
-  std::uint64_t state_layout() const { return layout().hash(); }
+  /// Of the layout and the sender: two ranks with one rank's memory would not be noticed.
+  std::uint64_t state_layout() const { return fnv1a().add(layout().hash()).add(std::uint64_t(sender_)).value(); }
   frugal::layout const& layout() const { return compressor_.layout(); }
   Backend const& backend() const { return backend_; }
 
@@ -219,6 +226,7 @@ class error_feedback {
   std::array<buffer<float, Backend>, N> states_;
   buffer<float, Backend> work_;
   counter<Backend> round_;
+  bool offered_ = false;
 };
 
 }  // namespace v0
