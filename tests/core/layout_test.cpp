@@ -73,6 +73,25 @@ TEST(layout, groups) {
   EXPECT_TRUE(of(3).frozen);
 }
 
+TEST(layout, of_marked_tensors) {
+  const layout l{{{"a", {2}}, {"b", {3}, "slow"}, {"c", {4}}}, {{"slow", 0.5}}};
+  const layout once = l.only_tensors({true, true, false}), twice = once.only_tensors({true, false, false});
+  const auto frozen = [](layout const& of, std::size_t i) {
+    return of.groups()[std::size_t(of.tensors()[i].group)].frozen;
+  };
+  EXPECT_TRUE(!frozen(once, 0) && !frozen(once, 1) && frozen(once, 2));
+  EXPECT_TRUE(!frozen(twice, 0) && frozen(twice, 1) && frozen(twice, 2));
+  EXPECT_EQ(once.groups().size(), 3u);
+  EXPECT_EQ(twice.groups().size(), 3u) << "a name for each group";
+  EXPECT_EQ(twice.hash(), l.hash());
+  const layout taken{{{"a", {2}, "elsewhere"}, {"b", {3}}}, {{"elsewhere", 0.5}}};
+  EXPECT_TRUE(refused(
+      [&] {
+        taken.only_tensors({true, false});
+      },
+      "group 'elsewhere'", "frozen: it takes what has no mark", "one that moves"));
+}
+
 TEST(layout, refusals) {
   const auto of = [](std::vector<tensor_spec> const& t, std::vector<frugal::group> const& g = {}) {
     return [=] { layout(t, g); };

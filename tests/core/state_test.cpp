@@ -100,6 +100,12 @@ TEST(state, of_another_model_is_refused) {
   frugal::mask on{std::vector<std::uint8_t>(5300, 1)}, off = on;
   off.on[5] = 0;
   expect_refusal(saved(two(), off), about, expected, got, two(), on);
+  // Which of two alike has its states in full.
+  const auto in_full = [](char const* a, char const* b) {
+    return layout{{{"a", {5000}, a}, {"b", {5000}, b}}, {{"full", 1., 1., false, true}}};
+  };
+  expect_refusal(saved(in_full("full", ""), frugal::blockwise8{}), about, expected, got, in_full("", "full"),
+                 frugal::blockwise8{});
   // A rate of its own is not another model.
   auto opt = trained(two());
   frugal::restore_state(opt, saved({{{"w", {50, 100}}, {"b", {300}, "g"}}, {{"g", 0.5}}}));

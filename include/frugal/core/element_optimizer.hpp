@@ -222,6 +222,7 @@ class element_optimizer {
     hash.add(layout_.hash());
     for (segment const& s : whole) {
       hash.add(std::uint64_t(s.flat)).add(std::uint64_t(s.size));
+      if (quantised && layout_.groups()[std::size_t(s.group)].full_states) hash.add("full");
       (stored_in_blocks(s) ? blocks : plain).push_back(s);
     }
     const auto table = support_traits::table(chosen, layout_);

@@ -99,13 +99,17 @@ class layout {
     return l;
   }
 
-  /// The same by tensors: those without a mark are in one more group, "elsewhere", which is frozen.
+  /// The same by tensors: those without a mark are in one more group, "elsewhere", which is frozen. (A group of that
+  /// name must be.)
   layout only_tensors(std::vector<bool> const& marks) const {
     require(marks.size() == tensors().size(), "the count of marks", tensors().size(), marks.size());
     auto d = std::make_shared<data>(*data_);
+    const int known = find_group(*d, "elsewhere");
+    if (known < 0) d->groups.push_back({.name = "elsewhere", .frozen = true});
+    const auto elsewhere = known < 0 ? d->groups.size() - 1 : std::size_t(known);
+    require(d->groups[elsewhere].frozen, "group 'elsewhere'", "frozen: it takes what has no mark", "one that moves");
     for (std::size_t i = 0; i < marks.size(); ++i)
-      if (!marks[i]) d->tensors[i].group = std::int32_t(d->groups.size());
-    d->groups.push_back({.name = "elsewhere", .frozen = true});
+      if (!marks[i]) d->tensors[i].group = std::int32_t(elsewhere);
     layout l(*this);
     l.data_ = std::move(d);
     return l;
