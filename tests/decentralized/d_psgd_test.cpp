@@ -224,6 +224,8 @@ TEST(d_psgd, refusals) {
     EXPECT_TRUE(refused([&] { train.step(x, g); }, "gradient", "10", "11"));
     EXPECT_TRUE(refused([&] { train.step(g, x); }, "parameters", "10", "11"));
     EXPECT_TRUE(refused([&] { train.step(x, {nullptr, 10}); }, "gradient", "a pointer", "null"));
+    EXPECT_TRUE(
+        refused([&] { train.step(x, x); }, "parameters and gradients", "memory of their own each", "an overlap"));
     train.optimizer().config().lr = -1;
     g.resize(10);
     EXPECT_TRUE(throws<frugal::invalid_argument>([&] { train.step(x, g); }, {"lr: expected "}));

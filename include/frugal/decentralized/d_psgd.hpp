@@ -7,6 +7,7 @@
 ///     adapt, then combine:  x_i = sum over j of W_ij (x_j - eta g_j(x_j))
 #pragma once
 #include "../core/counter.hpp"
+#include "../core/overlap.hpp"
 #include "../core/state.hpp"
 #include "neighbourhood.hpp"
 
@@ -53,6 +54,10 @@ class d_psgd {
   void step(view<float, space> x, view<float const, space> g) {
     check(x.data(), x.size(), "parameters");  // before anything is mixed
     check(g.data(), g.size(), "gradient");
+    overlap_.clear();
+    overlap_.add(x.data(), x.size(), true);
+    overlap_.add(g.data(), g.size(), false);
+    overlap_.refuse_overlap("parameters and gradients");
     optimizer_.check_settings();
     const std::int64_t t = steps_.get(), within = t % config_.local_steps;
     if (config_.order == mixing_order::combine_then_adapt && within == 0) mixing_.step(x);
@@ -95,6 +100,7 @@ class d_psgd {
   Mixing mixing_;
   d_psgd_config config_;
   counter<backend_type> steps_;
+  detail::overlap_check overlap_{2};
 };
 
 }  // namespace v0
