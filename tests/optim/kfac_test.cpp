@@ -128,6 +128,8 @@ TEST(kfac, refusals) {
   EXPECT_TRUE(
       refused([&] { pre.precondition(g); }, "the observations of layer 'fc1.weight' before this step", "1", "0"));
   EXPECT_TRUE(same_bits(before, frugal::save_state(pre)));
+  pre.config().refresh_every = 0;
+  EXPECT_TRUE(refused([&] { pre.due(); }, "refresh_every", ">= 1", "0"));
   EXPECT_EQ(pre.state_bytes(), 2 * 4u * (32 + 32 + 32 + 32));  // 2 s ((i + 1)^2 + o^2), of multiples of 32
 }
 

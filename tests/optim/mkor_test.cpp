@@ -210,6 +210,16 @@ TEST(mkor, rescales_the_sum_of_the_norms) {
   }
 }
 
+// Of J = 4 I, as nothing was excited: the squares of a gradient of 1.5e19 are floats, those of its direction are not.
+TEST(mkor, rescales_no_norm_that_overflows) {
+  mkor pre(cpu, frugal::layout{{"w", {1, 1}}}, {.gamma = 0.25, .refresh_every = 1});
+  std::vector<float> zero{0}, g{1.5e19f};
+  pre.observe(0, frugal::mat_view<float>(zero.data(), 1, 1), frugal::mat_view<float>(zero.data(), 1, 1));
+  pre.precondition(g);
+  EXPECT_EQ(numbers_of<float>(cpu, pre.output_factor(0))[0], 4);
+  EXPECT_EQ(g[0], 1.5e19f);
+}
+
 TEST(mkor, zeros_and_nans) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   mkor pre(cpu, golden_layers, {.refresh_every = 1});
@@ -319,6 +329,21 @@ TEST(mkor, refreshes_when_they_are_due) {
   EXPECT_EQ(pre.steps(), 16);
 }
 
+// What was observed for a step that is due no longer is not in the way of the next one.
+TEST(mkor, an_interval_may_change_after_an_observation) {
+  mkor pre(cpu, golden_layers, {.refresh_every = 1}), other(cpu, golden_layers, {.refresh_every = 1});
+  golden_step<float>(pre, 0), golden_step<float>(other, 0);
+  std::vector<float> g(29, 1.f);
+  observe_golden<float>(pre, 1);
+  for (auto* p : {&pre, &other}) {
+    p->config().refresh_every = 7;
+    p->precondition(g);
+    p->config().refresh_every = 1;
+    golden_step<float>(*p, 2);
+  }
+  EXPECT_TRUE(same_bits(frugal::save_state(pre), frugal::save_state(other)));
+}
+
 TEST(mkor, a_state_between_observation_and_step) {
   mkor a(cpu, golden_layers, {.refresh_every = 1}), b(cpu, golden_layers, {.refresh_every = 1});
   for (int t = 0; t < 3; ++t) golden_step<float>(a, t);
@@ -353,9 +378,10 @@ TEST(mkor, falls_back) {
   EXPECT_TRUE(same_bits(g, before));
   frugal::restore_state(pre, saved);
   EXPECT_FALSE(pre.has_fallen_back());
-  pre.observe_loss(3.5);
-  pre.observe_loss(std::nan(""));
-  EXPECT_TRUE(pre.has_fallen_back()) << "a loss that is not a number is no reduction";
+  const double inf = std::numeric_limits<double>::infinity();
+  for (double loss : {std::nan(""), inf, -inf, 1e300, std::nan("")})
+    EXPECT_TRUE(refused([&] { pre.observe_loss(loss); }, "the loss of a step", "[-1e+290, 1e+290]", ""));
+  EXPECT_TRUE(same_bits(saved, frugal::save_state(pre)));
 
   mkor later(cpu, golden_layers, {.fall_back = {.window = 1, .patience = 1, .min_steps = 1}});
   for (int k = 0; k < 5; ++k) later.observe_loss(1);
@@ -383,6 +409,18 @@ TEST(mkor, layers) {
   EXPECT_EQ(found.input_factor(0).rows(), 5);
   EXPECT_EQ(found.input_factor(1).rows(), 2);
   EXPECT_EQ(found.layer("c"), 2);
+  // A bias of two axes is one, also of a weight that is left out; a frozen one is left out.
+  const frugal::layout rows({{"a.bias", {1, 3}},
+                             {"a.weight", {3, 4}},
+                             {"b.weight", {5, 2}},
+                             {"b.bias", {5}, "still"},
+                             {"c.weight", {2, 9000}},
+                             {"c.bias", {1, 2}}},
+                            {{.name = "still", .frozen = true}});
+  mkor two(cpu, rows);
+  ASSERT_EQ(two.layers(), 2);
+  EXPECT_EQ(two.input_factor(two.layer("a.weight")).rows(), 5);
+  EXPECT_EQ(two.input_factor(two.layer("b.weight")).rows(), 2);
   mkor named(cpu, l, {}, linear_layers{{linear_layer{"c"}, {"b.weight"}, {"a.weight", "a.bias"}}});
   EXPECT_EQ(named.layer("c"), 0);
   EXPECT_EQ(named.input_factor(2).rows(), 5);
@@ -408,6 +446,16 @@ TEST(mkor, refusals) {
   EXPECT_TRUE(refused(made({.warmup_steps = -1}), "warmup_steps", ">= 0", "-1"));
   EXPECT_TRUE(refused(made({.clip = 0}), "clip", "(0, 1e30]", "0"));
   EXPECT_TRUE(refused(made({.threshold = 1}), "threshold", "(1, 1e300]", "1"));
+  mkor_config high{.gamma = 0.5, .threshold = 16376};  // of half's 65504 a quarter
+  mkor held(cpu, golden_layers, high, half_state{});
+  high.threshold = 16377;
+  EXPECT_TRUE(refused([&] { mkor(cpu, golden_layers, high, half_state{}); }, "threshold, with factors in half",
+                      "(1, 16376]", "16377"));
+  held.config() = high;
+  EXPECT_TRUE(refused([&] { held.due(); }, "threshold, with factors in half", "(1, 16376]", "16377"));
+  high.threshold = 1e38;
+  EXPECT_TRUE(refused([&] { mkor(cpu, golden_layers, high, frugal::bf16_state{}); }, "threshold, with factors in bf16",
+                      "(1, 8.47383e+37]", "1e+38"));
   EXPECT_TRUE(refused(made({.zeta = 1.5}), "zeta", "[0, 1]", "1.5"));
   EXPECT_TRUE(refused(made({.micro_batches = 0}), "micro_batches", ">= 1", "0"));
   EXPECT_TRUE(refused(made({.gradient_scale = 0}), "gradient_scale", "(0, 1e300]", "0"));
@@ -436,7 +484,11 @@ TEST(mkor, refusals) {
   EXPECT_TRUE(refused([&] { pre.precondition(g); }, "zeta", "[0, 1]", "2"));
   EXPECT_TRUE(refused([&] { pre.observe(0, a(), dy()); }, "zeta", "[0, 1]", "2"));
   EXPECT_TRUE(refused([&] { pre.observe_loss(1); }, "zeta", "[0, 1]", "2"));
+  EXPECT_TRUE(refused([&] { pre.due(); }, "zeta", "[0, 1]", "2"));
   pre.config().zeta = 0.9;
+  pre.config().refresh_every = 0;
+  EXPECT_TRUE(refused([&] { pre.due(); }, "refresh_every", ">= 1", "0"));
+  pre.config().refresh_every = 1;
   EXPECT_TRUE(same_bits(before, frugal::save_state(pre)));
   pre.observe(0, a(), dy());
   const auto seen = frugal::save_state(pre);

@@ -110,6 +110,7 @@ class kfac_curvature {
   using config = kfac_config;
   static constexpr char const* name = "kfac";
   static constexpr char const* storage_name = "full";
+  static void check(kfac_config const& c) { validate(c); }
 
   kfac_curvature(linalg<Backend, Provider> const& a, std::vector<index_t> const& sides)
       : algebra_(a), sides_(sides), at_(sides.size()), solver_(sides.size()), damping_(a.backend(), 1) {

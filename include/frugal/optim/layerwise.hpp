@@ -50,7 +50,7 @@ class layerwise {
       : backend_(b),
         algebra_(b, provider),
         layout_(std::move(l)),
-        config_((validate(c), c)),
+        config_((Curvature::check(c), c)),
         layers_(places_of(layout_, which)),
         curvature_(algebra_, sides()),
         steps_(b),
@@ -74,11 +74,13 @@ class layerwise {
 
   /// Will the next `precondition` look at what is observed? Other observations need not be made.
   bool due() const {
+    check_config();
     const std::int64_t t = steps_.get();
     return !has_fallen_back() && (t % config_.refresh_every == 0 || t < config_.warmup_steps);
   }
   /// What a layer was given in the forward pass (rows x i, a row a sample) and the gradients of the mean loss over
   /// these rows at its output (rows x o). Before a step that is due, `micro_batches` times; does nothing before others.
+  /// Counted from one step to the next, whether that was due or not.
   void observe(index_t layer, mat<T const> activations, mat<T const> output_gradients) {
     check_config();
     require(layer >= 0 && layer < layers(), "a layer", text("0 to ", layers() - 1), layer);
@@ -121,13 +123,14 @@ class layerwise {
         for (int s = 0; refresh && s < 2; ++s) curvature_.refresh(2 * index_t(l) + s, t == 0, config_);
         apply(index_t(l), layers_[l]);
       }
-    for (std::size_t l = 0; refresh && l < layers_.size(); ++l) seen[l] = 0;
+    for (std::int64_t& n : seen) n = 0;  // also what was for a step that is no longer due
     steps_.set(t + 1);
   }
 
-  /// The training loss of a step, the same on all workers. Falls back when the means over windows say so.
+  /// The training loss of a step, finite, the same on all workers. Falls back when the means over windows say so.
   void observe_loss(double loss) {
     check_config();
+    require_range("the loss of a step", loss, -1e290, 1e290, true);  // windows of them have finite sums
     if (has_fallen_back()) return;
     fall_back_config const& c = config_.fall_back;
     std::vector<double>& of = losses_.get();
@@ -189,7 +192,7 @@ class layerwise {
     for (layer_place const& p : layers_) s.insert(s.end(), {p.inputs(), p.out});
     return s;
   }
-  void check_config() const { validate(config_); }
+  void check_config() const { Curvature::check(config_); }
 
   void apply(index_t l, layer_place const& p) {
     const mat<T const> in = curvature_.inverse(2 * l), out = curvature_.inverse(2 * l + 1);

@@ -14,7 +14,8 @@ struct linear_layer {
   std::string weight, bias = {};
 };
 /// The policy that names the layers. Without names: all tensors of a layout that have two axes or more, are not frozen
-/// and have no side above `max_side`; with "fc.weight" goes "fc.bias".
+/// and have no side above `max_side`; with "fc.weight" goes "fc.bias", of any shape, unless it is frozen. A bias is no
+/// layer of its own.
 struct linear_layers {
   std::vector<linear_layer> named = {};
   index_t max_side = 8192;
@@ -41,6 +42,7 @@ inline std::vector<layer_place> places_of(layout const& l, linear_layers const& 
     const index_t out = all[w].shape[0];
     return layer_place{w, b, out, out > 0 ? all[w].size / out : 0};
   };
+  const auto matrix = [&](std::size_t i) { return all[i].shape.size() >= 2 && all[i].size > 0; };
   std::vector<layer_place> to;
   std::vector<bool> taken(all.size());
   const auto take = [&](std::size_t i) {
@@ -51,19 +53,24 @@ inline std::vector<layer_place> places_of(layout const& l, linear_layers const& 
     const std::size_t w = find(one.weight), b = one.bias.empty() ? w : find(one.bias);
     require(w < all.size() && b < all.size(), "a layer's tensor", "one of the layout's",
             w < all.size() ? one.bias : one.weight);
-    require(all[w].shape.size() >= 2 && all[w].size > 0, "the weight of a layer", "two axes or more, and elements",
-            one.weight);
+    require(matrix(w), "the weight of a layer", "two axes or more, and elements", one.weight);
     require(b == w || all[b].size == all[w].shape[0], "the size of a layer's bias", all[w].shape[0], all[b].size);
     take(w);
     if (b != w) take(b);
     to.push_back(place(w, b));
   }
-  for (std::size_t w = 0; which.named.empty() && w < all.size(); ++w) {
-    tensor const& t = all[w];
-    if (t.shape.size() < 2 || t.size == 0 || l.groups()[std::size_t(t.group)].frozen) continue;
-    std::size_t b = all.size();
-    if (t.name.ends_with("weight")) b = find(t.name.substr(0, t.name.size() - 6) + "bias");
-    const layer_place p = place(w, b < all.size() && all[b].size == t.shape[0] ? b : w);
+  std::vector<std::size_t> bias(which.named.empty() ? all.size() : 0);
+  const auto frozen = [&](std::size_t i) { return l.groups()[std::size_t(all[i].group)].frozen; };
+  for (std::size_t w = 0; w < bias.size(); ++w) {
+    std::string const& name = all[w].name;
+    bias[w] = w;
+    if (!matrix(w) || !name.ends_with("weight")) continue;
+    const std::size_t b = find(name.substr(0, name.size() - 6) + "bias");
+    if (b < all.size() && all[b].size == all[w].shape[0]) taken[bias[w] = b] = true;
+  }
+  for (std::size_t w = 0; w < bias.size(); ++w) {
+    if (!matrix(w) || taken[w] || frozen(w)) continue;
+    const layer_place p = place(w, frozen(bias[w]) ? w : bias[w]);
     if ((std::max)(p.out, p.inputs()) <= which.max_side) to.push_back(p);
   }
   require(!to.empty(), "the layers", "at least one, of a tensor with two axes", "none");
@@ -128,7 +135,7 @@ struct add_identity {
     for (index_t i = team.lane(); i < n; i += team.lanes()) a[i * n + i] = a[i * n + i] + f;
   }
 };
-/// to = factor from, in another type perhaps; nothing where the factor is not finite.
+/// to = factor from, in another type perhaps; nothing where the factor is not positive and finite.
 template <class T, class From, class To>
 struct copy_scaled {
   using scalar = T;
@@ -152,7 +159,7 @@ struct copy_scaled {
   };
   FRUGAL_FN bound bind(segment const& s) const {
     const T f = factor ? *factor : T(1);
-    return {from + s.slot, to + s.slot, f, factor != nullptr, f - f == T(0)};
+    return {from + s.slot, to + s.slot, f, factor != nullptr, f > T(0) && f - f == T(0)};
   }
 };
 /// From the sums of squares of a layer's parts, before and after, the ratio of the sums of their norms; without a bias

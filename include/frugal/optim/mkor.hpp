@@ -27,7 +27,7 @@ struct mkor_config {
   std::int64_t warmup_steps = 0;    ///< in which every step refreshes; >= 0
   mkor_update update = mkor_update::sherman_morrison;
   double clip = 100;                ///< of the entries whose means are taken, > 0
-  double threshold = 50;            ///< of the stabiliser, > 1
+  double threshold = 50;            ///< of the stabiliser, > 1; at most gamma / 2 of what a factor of 16 bits can hold
   double zeta = 0.9;                ///< [0, 1]
   bool rescale = true;              ///< to the norm of the gradient
   int micro_batches = 1;            ///< observations a step, >= 1
@@ -138,6 +138,14 @@ class mkor_curvature {
   using config = mkor_config;
   static constexpr char const* name = "mkor";
   static constexpr char const* storage_name = storage_traits<Storage, T>::name;
+  /// Up to the threshold a refresh divides by gamma: its cells must hold that.
+  static void check(mkor_config const& c) {
+    validate(c);
+    constexpr double largest = std::is_same_v<cell, half> ? 65504 : 0x1.fep127;
+    if (narrow && c.threshold > c.gamma / 2 * largest) [[unlikely]]
+      refuse(text("threshold, with factors in ", storage_name), text("(1, ", c.gamma / 2 * largest, "]"),
+             text(c.threshold));
+  }
 
   mkor_curvature(linalg<Backend, Provider> const& a, std::vector<index_t> const& sides)
       : algebra_(a), sides_(sides), at_(sides.size()), row_(sides.size()) {
