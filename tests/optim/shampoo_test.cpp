@@ -224,6 +224,9 @@ TEST(shampoo, refusals) {
   const auto with = [&](shampoo_config c) { return [=] { shampoo(cpu, l, c); }; };
   EXPECT_TRUE(refused(with({.lr = -1}), "lr", "[0, 1e+30]", "-1"));
   EXPECT_TRUE(refused(with({.beta2 = 1}), "beta2", "[0, 1)", "1"));
+  for (double epsilon : {1e-320, 9e-31, 2e30, std::nan("")})
+    EXPECT_TRUE(refused(with({.epsilon = epsilon}), "epsilon", "[1e-30, 1e30], 0 or less", ""));
+  shampoo(cpu, l, {.epsilon = 1e-30}), shampoo(cpu, l, {.epsilon = 0});
   EXPECT_TRUE(refused(with({.graft_epsilon = -1}), "graft_epsilon", "[0, 1e+30]", "-1"));
   EXPECT_TRUE(refused(with({.exponent = -0.5}), "exponent", "[0, 100]", "-0.5"));
   EXPECT_TRUE(refused(with({.frequency = 0}), "frequency", ">= 1", "0"));

@@ -24,7 +24,7 @@ struct shampoo_config {
   double lr = 1e-3;             ///< learning rate, >= 0
   double beta1 = 0.9;           ///< [0, 1)
   double beta2 = 0.999;         ///< [0, 1)
-  double epsilon = -1;          ///< beside the eigenvalues; negative: 1e-6, in double 1e-12
+  double epsilon = -1;          ///< beside the eigenvalues, 0 or >= 1e-30; negative: 1e-6, in double 1e-12
   double graft_epsilon = 1e-8;  ///< beside the root of v, >= 0
   double weight_decay = 0;      ///< decoupled; >= 0, and lr weight_decay <= 1
   double exponent = 0;          ///< > 0; 0: 1 / (2 K), which is 1/4 for matrices
@@ -40,7 +40,8 @@ inline void validate(shampoo_config const& c) {
   require_range("lr", c.lr, 0, 1e30, true);
   require_range("beta1", c.beta1, 0, 1);
   require_range("beta2", c.beta2, 0, 1);
-  require_range("epsilon", c.epsilon < 0 ? 0 : c.epsilon, 0, 1e30, true);
+  require(c.epsilon <= 0 || (c.epsilon >= 1e-30 && c.epsilon <= 1e30), "epsilon", "[1e-30, 1e30], 0 or less",
+          c.epsilon);  // a power of less may be beyond float
   require_range("graft_epsilon", c.graft_epsilon, 0, 1e30, true);
   require_range("weight_decay", c.weight_decay, 0, 1e30, true);
   require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
