@@ -4,6 +4,7 @@
 #include <frugal/optim/adamw.hpp>
 
 #include <cmath>
+#include <limits>
 
 #include "stable_embedding_on_device.hpp"
 #include "support/allocations.hpp"
@@ -167,6 +168,12 @@ TEST(stable_embedding, mistakes_are_refused) {
   EXPECT_TRUE(refused([&] { frugal::xavier_uniform(cpu, view<float>(small), 3, 4, 1); }, "the weights", "12", "11"));
   EXPECT_TRUE(refused([&] { frugal::xavier_uniform(cpu, view<float>(nullptr, 12), 3, 4, 1); }, "the weights",
                       "a pointer", "null"));
+  const index_t large = index_t(1) << 32, most = std::numeric_limits<index_t>::max();  // their products wrap around
+  EXPECT_TRUE(refused([&] { frugal::xavier_uniform(cpu, view<float>(), large, large, 1); }, "a matrix",
+                      "at most 2^60 elements", "more"));
+  for (auto [rows, columns] : {std::pair{large << 30, index_t(1) << 10}, {most, index_t(1)}, {index_t(1), most}})
+    EXPECT_TRUE(refused([&, r = rows, c = columns] { layer_norm(cpu, r, c); }, "the matrix of a layer norm",
+                        "at most 2^60 elements", "more"));
   EXPECT_TRUE(refused([] { layer_norm(cpu, -1, 4); }, "the rows of a layer norm", ">= 0", "-1"));
   EXPECT_TRUE(refused([] { layer_norm(cpu, 3, 0); }, "the columns of a layer norm", ">= 1", "0"));
   EXPECT_TRUE(refused([] { layer_norm(cpu, 3, 4, -1); }, "epsilon", "[0, 1e+30]", "-1"));

@@ -18,6 +18,12 @@
 namespace frugal {
 inline namespace v0 {
 
+namespace detail {
+inline void require_elements(char const* what, index_t rows, index_t columns) {
+  require(rows <= (index_t(1) << 60) / columns, what, "at most 2^60 elements", "more");
+}
+}  // namespace detail
+
 /// sqrt(6 / (rows + columns)): uniform weights below it have a variance of 2 / (rows + columns).
 inline double xavier_bound(index_t rows, index_t columns) {
   require(rows >= 1, "the rows of a matrix", ">= 1", rows);
@@ -30,6 +36,7 @@ void xavier_uniform(Backend const& b, view<P, typename Backend::space> w, index_
                     std::uint64_t seed) {
   using T = typename types<P>::compute;
   const T bound = T(xavier_bound(rows, columns));
+  detail::require_elements("a matrix", rows, columns);
   require(w.size() == rows * columns, "the weights", rows * columns, w.size());
   require(w.data() != nullptr, "the weights", "a pointer", "null");
   const random_stream stream{random_stream{seed}.derive(0x656d626564)};  // "embed"
@@ -51,6 +58,7 @@ class layer_norm {
       : backend_(std::move(b)), rows_(rows), columns_(columns), epsilon_(epsilon), overlap_(6) {
     require(rows >= 0, "the rows of a layer norm", ">= 0", rows);
     require(columns >= 1, "the columns of a layer norm", ">= 1", columns);
+    detail::require_elements("the matrix of a layer norm", rows, columns);
     require_range("epsilon", epsilon, 0, 1e30, true);
     for (auto* p : {&of_scale_, &of_shift_}) *p = buffer<T, Backend>(backend_, (rows + panel - 1) / panel * columns);
   }
