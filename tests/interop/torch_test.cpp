@@ -349,6 +349,32 @@ TEST(torch, archives_of_others_are_refused) {
   EXPECT_EQ(before.str(), after.str());
 }
 
+// A role that would be one of ours after its upper half is cut off, and others.
+TEST(torch, a_role_of_no_state_is_refused) {
+  const auto read = [](std::int64_t role) {
+    torch::serialize::OutputArchive to;
+    torch::serialize::OutputArchive piece(to.compilation_unit());
+    to.write("algorithm", c10::IValue("adamw/full"));
+    to.write("layout", c10::IValue(std::int64_t(1)));
+    to.write("pieces", c10::IValue(std::int64_t(1)));
+    piece.write("name", c10::IValue("m"));
+    piece.write("role", c10::IValue(role));
+    piece.write("type", c10::IValue("float"));
+    piece.write("count", c10::IValue(std::int64_t(0)));
+    piece.write("bytes", at::empty({0}, at::kByte));
+    to.write("piece0", piece);
+    std::stringstream s;
+    to.save_to(s);
+    torch::serialize::InputArchive from;
+    from.load_from(s);
+    return frugal::detail::read_snapshot(from).pieces[0].role;
+  };
+  EXPECT_EQ(read(4), frugal::role::scales);
+  for (std::int64_t role : {std::int64_t(5), std::int64_t(1) << 32, (std::int64_t(1) << 32) + 2})
+    EXPECT_TRUE(refused([&] { read(role); }, "'role' in an archive", "0 to 4", std::to_string(role).c_str()));
+  EXPECT_TRUE(refused([&] { read(-1); }, "'role' in an archive", "a count", "-1"));
+}
+
 // What is done to a parameter between steps: followed, or refused before anything changes.
 TEST(torch, parameters_move_and_gradients_are_of_any_shape_in_memory) {
   network a, b;

@@ -71,10 +71,12 @@ inline snapshot read_snapshot(::torch::serialize::InputArchive& from) {
     at::Tensor bytes;
     if (!piece.try_read("bytes", bytes) || bytes.scalar_type() != at::kByte || !bytes.device().is_cpu())
       refuse_archive("bytes");
+    const index_t r = read_count(piece, "role");
+    require(r <= index_t(role::scales), "'role' in an archive", text("0 to ", index_t(role::scales)), r);
     bytes = bytes.contiguous();
     auto const* const data = static_cast<unsigned char const*>(bytes.data_ptr());
     s.pieces.push_back({read_text(piece, "name"),
-                        role(read_count(piece, "role")),
+                        role(r),
                         read_text(piece, "type"),
                         read_count(piece, "count"),
                         {data, data + bytes.numel()}});
