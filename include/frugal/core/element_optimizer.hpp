@@ -9,6 +9,7 @@
 #include "measure.hpp"
 #include "policy.hpp"
 #include "state.hpp"
+#include "state_column.hpp"
 #include "step_options.hpp"
 #include "work_table.hpp"
 
@@ -128,21 +129,18 @@ class element_optimizer {
           doubles(reinterpret_cast<double*>(&control_.data()->clock), sizeof(typename rule::clock) / sizeof(double)));
     for (int k = 0; k < states; ++k) {
       const std::string name = rule::states[k].name;
-      if (!quantised || plain_.slots() > 0)
-        visit(name, role::moment, view<cell, space>(cells_[k].data() + shift_, plain_.slots()));
+      if (!quantised || plain_.slots() > 0) visit(name, role::moment, cells_[k].view());
       if constexpr (quantised) {
         visit(name + ".codes", role::codes, codes_[k].view());
         visit(name + ".scales", role::scales, scales_[k].view());
       }
     }
     if constexpr (copied) {
-      if (!quantised || plain_.slots() > 0)
-        visit("master", role::moment, view<float, space>(master_.data() + shift_, plain_.slots()));
+      if (!quantised || plain_.slots() > 0) visit("master", role::moment, master_.view());
       if constexpr (quantised) visit("master.blocks", role::moment, block_master_.view());
     }
     if constexpr (anchored) {
-      if (!quantised || plain_.slots() > 0)
-        visit("anchor", role::moment, view<param, space>(anchor_.data() + shift_, plain_.slots()));
+      if (!quantised || plain_.slots() > 0) visit("anchor", role::moment, anchor_.view());
       if constexpr (quantised) visit("anchor.blocks", role::moment, block_anchor_.view());
       visit("anchored", role::counter, anchor_taken_.view());
       anchor_known_ = false;  // whoever has the views may change it
@@ -150,10 +148,8 @@ class element_optimizer {
   }
   /// Bytes of all states: what grows with the model.
   std::size_t state_bytes() const {
-    std::size_t bytes = states * std::size_t(plain_.slots()) * sizeof(cell);
-    for (int k = 0; k < states; ++k) bytes += codes_[k].bytes() + scales_[k].bytes();
-    if constexpr (copied) bytes += std::size_t(plain_.slots()) * sizeof(float) + block_master_.bytes();
-    if constexpr (anchored) bytes += std::size_t(plain_.slots()) * sizeof(param) + block_anchor_.bytes();
+    std::size_t bytes = master_.bytes() + block_master_.bytes() + anchor_.bytes() + block_anchor_.bytes();
+    for (int k = 0; k < states; ++k) bytes += cells_[k].bytes() + codes_[k].bytes() + scales_[k].bytes();
     return bytes;
   }
   std::string algorithm() const { return detail::text(rule::name, "/", storage_traits::name, rounding_traits::name); }
@@ -167,8 +163,8 @@ class element_optimizer {
   template <int K, class Make>
   void for_each_with_state(Make const& make) const {
     const auto at = support_traits::bound(support_.data());
-    cell const* const cells = cells_[K].data() + shift_;
-    backend_.for_each(plain_.list(), make(at, cells, first_slot(anchor_)));
+    cell const* const cells = cells_[K].data();
+    backend_.for_each(plain_.list(), make(at, cells, anchor_.data()));
     if constexpr (quantised) {
       using book = dynamic_code<rule::states[K].range == values::any>;
       const auto of = make(at, static_cast<float const*>(nullptr), block_anchor_.data());
@@ -233,8 +229,8 @@ class element_optimizer {
 
     measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
     plain_ = detail::work_table<Backend>(backend_, std::move(plain), storage_traits::alignment);
-    for (auto& s : cells_) s = zeros<cell>(backend_, plain_.slots() + line);
-    if constexpr (copied) master_ = zeros<float>(backend_, plain_.slots() + line);
+    for (auto& s : cells_) s = {backend_, plain_.slots(), line};
+    if constexpr (copied) master_ = {backend_, plain_.slots(), line};
     if constexpr (random) {
       std::vector<std::uint64_t> addresses;
       for (tensor const& t : layout_.tensors()) addresses.push_back(t.address);
@@ -252,7 +248,7 @@ class element_optimizer {
       if constexpr (copied) block_master_ = zeros<float>(backend_, count * block);
     }
     if constexpr (anchored) {
-      anchor_ = zeros<param>(backend_, plain_.slots() + line);
+      anchor_ = {backend_, plain_.slots(), line};
       block_anchor_ = zeros<param>(backend_, (blocks_.slots() + block - 1) / block * block);
       anchor_taken_ = zeros<std::int64_t>(backend_, 1);
       anchors_.resize(layout_.tensors().size());
@@ -286,23 +282,14 @@ class element_optimizer {
     run();
   }
 
-  // Moves the states to where they reach a line's boundary when the parameters do: an access that straddles two lines
-  // costs up to a third of the bandwidth. Of several segments, the first counts: tensors usually begin alike.
+  // States begin where the parameters do. Of several segments, the first counts: tensors usually begin alike.
   void follow() requires(line > 0) {
     if (plain_.slots() == 0) return;
     segment const& s = plain_.first();
-    const auto address = reinterpret_cast<std::uintptr_t>(located_.x(s.tensor) + s.inner);
-    const index_t shift = index_t(address / sizeof(param)) % line;
-    for (auto& c : cells_)
-      if (shift != shift_)
-        backend_.copy(c.data() + shift, c.data() + shift_, std::size_t(plain_.slots()) * sizeof(cell));
-    if constexpr (copied)
-      if (shift != shift_)
-        backend_.copy(master_.data() + shift, master_.data() + shift_, std::size_t(plain_.slots()) * sizeof(float));
-    if constexpr (anchored)
-      if (shift != shift_)
-        backend_.copy(anchor_.data() + shift, anchor_.data() + shift_, std::size_t(plain_.slots()) * sizeof(param));
-    shift_ = shift;
+    const index_t first = detail::place_in_line(located_.x(s.tensor) + s.inner, line);
+    for (auto& c : cells_) c.begin_at(backend_, first);
+    if constexpr (copied) master_.begin_at(backend_, first);
+    if constexpr (anchored) anchor_.begin_at(backend_, first);
   }
 
   // Tables of a rule that measures: where each tensor's tiles begin, and how many coordinates are owned.
@@ -334,16 +321,11 @@ class element_optimizer {
   }
   void keep_anchor(param const* const* from) requires(anchored) {
     const where bound = support_traits::bound(support_.data());
-    backend_.for_each(plain_.list(), detail::take_anchor<rule, where, param>{bound, from, anchor_.data() + shift_,
-                                                                             anchor_taken_.data()});
+    backend_.for_each(plain_.list(),
+                      detail::take_anchor<rule, where, param>{bound, from, anchor_.data(), anchor_taken_.data()});
     backend_.for_each(blocks_.list(),
                       detail::take_anchor<rule, where, param>{bound, from, block_anchor_.data(), anchor_taken_.data()});
     backend_.run(detail::set_to_one{anchor_taken_.data()});
-  }
-  // Where slot 0 is; null in what the rule or the rounding does not have.
-  template <class T>
-  T* first_slot(buffer<T, Backend> const& b) const {
-    return b.size() > 0 ? b.data() + shift_ : nullptr;
   }
   detail::anchor_column<param, anchored> column_of([[maybe_unused]] param const* p) const {
     if constexpr (anchored) return {p};
@@ -362,11 +344,11 @@ class element_optimizer {
     detail::element_update<R, where, rounding, param, grad, cell> update{ctl,
                                                                          rules,
                                                                          support_traits::bound(support_.data()),
-                                                                         rounding_of_slots(first_slot(master_)),
+                                                                         rounding_of_slots(master_.data()),
                                                                          {located_.xs_there(), located_.gs_there()},
                                                                          {},
-                                                                         column_of(first_slot(anchor_))};
-    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data() + shift_;
+                                                                         column_of(anchor_.data())};
+    for (int k = 0; k < states; ++k) update.s[k] = cells_[k].data();
     return update;
   }
   template <class R>
@@ -418,14 +400,14 @@ class element_optimizer {
   Rounding rounding_;
   step_options<space> options_;
   std::uint64_t state_layout_ = 0;
-  index_t shift_ = 0;  // of the cells in their buffers
   detail::located_model<param, grad, Backend> located_;
   detail::work_table<Backend> measured_, plain_, blocks_;
   buffer<typename support_traits::cell, Backend> support_;
-  buffer<cell, Backend> cells_[states];
+  detail::state_column<cell, Backend> cells_[states];
   buffer<std::uint8_t, Backend> codes_[states];
   buffer<float, Backend> scales_[states];
-  buffer<float, Backend> master_, block_master_;
+  detail::state_column<float, Backend> master_;
+  buffer<float, Backend> block_master_;
   buffer<std::uint64_t, Backend> addresses_;
   buffer<control, Backend> control_;
   buffer<group_factors, Backend> factors_there_;
@@ -438,7 +420,8 @@ class element_optimizer {
   detail::sum_gatherer* gatherer_ = nullptr;
   // Of a rule with an anchor.
   bool anchor_known_ = false;
-  buffer<param, Backend> anchor_, block_anchor_;
+  detail::state_column<param, Backend> anchor_;
+  buffer<param, Backend> block_anchor_;
   buffer<std::int64_t, Backend> anchor_taken_;
   std::vector<param const*> anchors_;
   buffer<param const*, Backend> anchors_there_;

@@ -24,7 +24,7 @@ struct adafactor_config {
   double beta1 = 0.9;       ///< of the mean of updates, [0, 1); 0 at construction: no momentum, and no memory for it
   double decay = 0.99;      ///< of the mean squares, (0, 1)
   double clip = 1;          ///< the root mean square of an update is at most this, times lr; > 0
-  double epsilon = 1e-30;   ///< added to squared gradients, >= 0
+  double epsilon = 1e-30;   ///< added to squared gradients, [1e-37, 1e30]: a float above 0
   double weight_decay = 0;  ///< decoupled; >= 0, and lr weight_decay <= 1
   double beta2 = -1;        ///< [0, 1): in place of b, at this step; negative: b
   bool relative_step = false;
@@ -37,7 +37,7 @@ inline void validate(adafactor_config const& c) {
   require(c.decay > 0, "decay", "> 0", c.decay);
   require_range("clip", c.clip, 0, 1e300, true);
   require(c.clip > 0, "clip", "> 0", c.clip);
-  require_range("epsilon", c.epsilon, 0, 1e30, true);
+  require_range("epsilon", c.epsilon, 1e-37, 1e30, true);  // what has no gradients is divided by its root
   require_range("weight_decay", c.weight_decay, 0, 1e30, true);
   require_range("lr * weight_decay", c.lr * c.weight_decay, 0, 1, true);
   if (!(c.beta2 < 0)) require_range("beta2", c.beta2, 0, 1);
@@ -158,10 +158,10 @@ class adafactor {
   void visit_state(Visitor&& visit) {
     visit("step", role::counter, view<std::int64_t, space>(&control_.data()->step, 1));
     visit("clock", role::clock, view<double, space>(&control_.data()->clock.power, 1));
-    if (momentum_) visit("m", role::moment, view<T, space>(m_.data() + shift_, slots_));
+    if (momentum_) visit("m", role::moment, m_.view());
     visit("rows", role::moment, rows_.view());
     visit("columns", role::moment, columns_.view());
-    if constexpr (copied) visit("master", role::moment, view<float, space>(master_.data() + shift_, slots_));
+    if constexpr (copied) visit("master", role::moment, master_.view());
   }
   /// Which part of the state is whose, for `sharded`.
   detail::tensor_states tensor_states() const {
@@ -179,10 +179,7 @@ class adafactor {
     }
     return all;
   }
-  std::size_t state_bytes() const {
-    const std::size_t cell = (momentum_ ? sizeof(T) : 0) + (copied ? sizeof(float) : 0);
-    return std::size_t(slots_) * cell + rows_.bytes() + columns_.bytes();
-  }
+  std::size_t state_bytes() const { return m_.bytes() + master_.bytes() + rows_.bytes() + columns_.bytes(); }
   std::string algorithm() const { return detail::text("adafactor/full", detail::rounding_traits<Rounding>::name); }
   std::uint64_t state_layout() const { return state_layout_; }
   frugal::layout const& layout() const { return layout_; }
@@ -235,7 +232,6 @@ class adafactor {
       tensors.back().panels = index_t(of_panel.size()) - tensors.back().first_panel;
     }
     state_layout_ = hash.value();
-    slots_ = slots;
     if (!tensors.empty()) first_ = tensors[0].tensor;
     matrices_ = buffer<detail::factored::matrix, Backend>(backend_, matrices);
     tensors_ = buffer<detail::factored::whole_tensor, Backend>(backend_, tensors);
@@ -243,9 +239,10 @@ class adafactor {
     row_work_ = detail::work_table<Backend>(backend_, rows, 1);
     column_work_ = detail::work_table<Backend>(backend_, columns, 1);
     measured_ = detail::work_table<Backend>(backend_, std::move(whole), 1);
-    for (auto [to, n] : {std::pair{&m_, momentum_ ? slots + line : 0}, {&rows_, row}, {&columns_, column}})
-      *to = zeros<T>(backend_, n);
-    master_ = zeros<float>(backend_, copied ? slots + line : 0);
+    if (momentum_) m_ = {backend_, slots, line};
+    if constexpr (copied) master_ = {backend_, slots, line};
+    rows_ = zeros<T>(backend_, row);
+    columns_ = zeros<T>(backend_, column);
     if constexpr (random) addresses_ = buffer<std::uint64_t, Backend>(backend_, addresses);
     inverse_rows_ = buffer<T, Backend>(backend_, row);
     inverse_columns_ = buffer<T, Backend>(backend_, column);
@@ -282,28 +279,25 @@ class adafactor {
                                                     sums_.data()});
     backend_.for_teams(
         f::conclude<rule>{tensors_.data(), tensors_.size(), work.count, ctl, k, sums_.data(), of_tensors_.data()});
-    backend_.for_teams(f::apply<rule, P, G, rounding>{
-        work, ctl, located_.xs_there(), located_.gs_there(), k, rounded_as<rounding>(), inverse_rows_.data(),
-        inverse_columns_.data(), of_tensors_.data(), momentum_ ? m_.data() + shift_ : nullptr});
+    backend_.for_teams(f::apply<rule, P, G, rounding>{work, ctl, located_.xs_there(), located_.gs_there(), k,
+                                                      rounded_as<rounding>(), inverse_rows_.data(),
+                                                      inverse_columns_.data(), of_tensors_.data(), m_.data()});
   }
   template <class Kernel>
   Kernel rounded_as() const {
-    if constexpr (std::is_same_v<Kernel, detail::keep_master>) return Kernel(master_.data() + shift_);
+    if constexpr (std::is_same_v<Kernel, detail::keep_master>) return Kernel(master_.data());
     else if constexpr (std::is_same_v<Kernel, detail::round_at_random>)
       return {{random_stream{rounding_.seed}.derive(detail::rounding_traits<stochastic>::tag)},
               addresses_.data(),
               &control_.data()->step};
     else return {};
   }
-  // Moves the states to where they reach a line's boundary when the parameters do.
+  // States begin where the parameters do.
   void follow() requires(line > 0) {
-    if (slots_ == 0) return;
-    const index_t shift = index_t(reinterpret_cast<std::uintptr_t>(located_.x(first_)) / sizeof(P)) % line;
-    if (shift == shift_) return;
-    if (momentum_) backend_.copy(m_.data() + shift, m_.data() + shift_, std::size_t(slots_) * sizeof(T));
-    if constexpr (copied)
-      backend_.copy(master_.data() + shift, master_.data() + shift_, std::size_t(slots_) * sizeof(float));
-    shift_ = shift;
+    if (tensors_.size() == 0) return;
+    const index_t first = detail::place_in_line(located_.x(first_), line);
+    if (momentum_) m_.begin_at(backend_, first);
+    if constexpr (copied) master_.begin_at(backend_, first);
   }
 
   Backend backend_;
@@ -313,16 +307,16 @@ class adafactor {
   Rounding rounding_;
   bool momentum_;
   step_options<space> options_;
-  index_t slots_ = 0, shift_ = 0;  // of momentum and master, and where these begin
-  std::int32_t first_ = 0;         // tensor that moves
+  std::int32_t first_ = 0;  // tensor that moves
   std::uint64_t state_layout_ = 0;
   detail::located_model<P, G, Backend> located_;
   detail::work_table<Backend> measured_, row_work_, column_work_;
   buffer<detail::factored::matrix, Backend> matrices_;
   buffer<detail::factored::whole_tensor, Backend> tensors_;
   buffer<std::int32_t, Backend> of_panel_;
-  buffer<T, Backend> m_, rows_, columns_, inverse_rows_, inverse_columns_, row_parts_, column_parts_;
-  buffer<float, Backend> master_;
+  detail::state_column<T, Backend> m_;
+  detail::state_column<float, Backend> master_;
+  buffer<T, Backend> rows_, columns_, inverse_rows_, inverse_columns_, row_parts_, column_parts_;
   buffer<std::uint64_t, Backend> addresses_;
   buffer<double, Backend> sums_;
   buffer<control, Backend> control_;
