@@ -61,6 +61,8 @@ TEST(schedules, come_down_and_never_go_below_the_floor) {
     ASSERT_TRUE(now <= last && now >= 0.125) << t;
     last = now;
   }
+  for (std::int64_t steps : {777777777, 1000000000})  // the series passes -1 by a rounding
+    for (std::int64_t left = 1; left <= 10; ++left) ASSERT_GE((cosine{.steps = steps}(steps - left)), 0) << left;
 }
 
 TEST(schedules, the_cosine_is_the_library_s_but_for_the_last_bits) {

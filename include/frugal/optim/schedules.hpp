@@ -41,7 +41,8 @@ inline double cosine_of_half_turn(double u) {
   const exact y = exact(3.14159265358979323846) * exact(u - 0.5), square = y * y;
   exact sum(1.0);
   for (int k = 22; k >= 2; k -= 2) sum = exact(1.0) - square * sum / exact(double(k * (k + 1)));
-  return -(y * sum).v[0];
+  const double c = -(y * sum).v[0];
+  return c < -1 ? -1 : c;  // by a rounding
 }
 }  // namespace detail
 
