@@ -78,6 +78,25 @@ TEST(adamr, without_decay_it_is_adam) {
   EXPECT_GE(checked, 2);
 }
 
+// A NaN makes s one, which is nothing to a group that does not decay.
+TEST(adamr, without_decay_a_nan_stays_where_it_is) {
+  const frugal::layout l{{{"a", {3}}, {"b", {2}, "free"}}, {{.name = "free", .weight_decay = 0}}};
+  const auto step = [&](double first, double decay) {
+    frugal::adamr opt(serial_backend{}, l, {.lr = 0.1, .weight_decay = decay}, doubles);
+    std::vector<double> x{1, 2, 3, 4, 5};
+    opt.anchor(std::vector<double>(5));
+    opt.step(x, std::vector<double>{first, 1, -1, 2, 0});
+    return x;
+  };
+  for (double decay : {0., 0.5}) {
+    const auto lost = step(NAN, decay), twin = step(0, decay);
+    for (std::size_t i = 1; i < 5; ++i) {
+      if (decay == 0 || i >= 3) EXPECT_EQ(lost[i], twin[i]) << i;
+      else EXPECT_TRUE(std::isnan(lost[i])) << i;
+    }
+  }
+}
+
 // Without gradients s is 1, and what is left is the pull.
 TEST(adamr, without_gradients_the_distance_shrinks) {
   for (bool l1 : {false, true}) {

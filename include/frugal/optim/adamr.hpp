@@ -60,6 +60,7 @@ struct adamr_moments {
     pull(strength);
   }
   FRUGAL_FN void conclude(double const* sum, double count) {
+    if (strength == 0) return;  // whatever s is
     const exact s = sqrt(exact(sum[0]) / exact(correction) / exact(count));
     pull(s.v[0] == 0 || count == 0 ? strength : (exact(strength) / s).v[0]);
   }
