@@ -144,11 +144,26 @@ TEST(schedule_free_adamw, misuse_of_modes_is_refused) {
   std::vector<float> small(2);
   EXPECT_TRUE(refused([&] { opt.evaluation_mode(w, small); }, "written", "3 elements", "2"));
   EXPECT_FALSE(opt.evaluating());
+  const auto saved = frugal::save_state(opt);
   opt.evaluation_mode(w, g);
   EXPECT_TRUE(
       refused([&] { opt.step(w, g); }, "a step of schedule_free_adamw", "training_mode() before", "evaluation mode"));
   EXPECT_TRUE(refused([&] { opt.evaluation_mode(w, g); }, "a step", "training_mode() before", "evaluation mode"));
+  // The weights of a state are y, which are elsewhere now.
+  const auto in_evaluation = [&](auto const& f) {
+    return refused(f, "a state of schedule_free_adamw", "training_mode() before", "evaluation mode");
+  };
+  EXPECT_TRUE(in_evaluation([&] { frugal::save_state(opt); }));
+  EXPECT_TRUE(in_evaluation([&] { frugal::restore_state(opt, saved); }));
   opt.training_mode(w, g);
+  EXPECT_TRUE(same_bits(saved, frugal::save_state(opt)));
+  frugal::restore_state(opt, saved);
+  opt.config().beta1 = 0;
+  auto x = w;
+  EXPECT_TRUE(refused([&] { opt.average(w, x); }, "beta1", "(0, 1)", "0"));
+  EXPECT_TRUE(refused([&] { opt.evaluation_mode(w, x); }, "beta1", "(0, 1)", "0"));
+  EXPECT_TRUE(same_bits(w, x));
+  opt.config().beta1 = 0.9;
   opt.step(w, g);
 }
 

@@ -160,6 +160,7 @@ class schedule_free_adamw
 
   /// x becomes the average that belongs to the parameters y, which stay. What this object does not own is copied.
   void average(model_view<P const, space> y, parameters x) {
+    this->check_settings();
     copy(y, x);
     become_average(x);
   }
@@ -167,6 +168,7 @@ class schedule_free_adamw
   /// step is made in between. `keep` is memory for a model that is not used meanwhile: usually that of the gradients.
   void evaluation_mode(parameters w, parameters keep) {
     require_training();
+    this->check_settings();
     copy(w, keep);
     become_average(w);
     evaluating_ = true;
@@ -178,9 +180,16 @@ class schedule_free_adamw
   }
   bool evaluating() const { return evaluating_; }
 
+  /// As every optimizer's, in training mode: the weights that belong to a state are y.
+  template <class Visitor>
+  void visit_state(Visitor&& visit) {
+    require_training("a state of schedule_free_adamw");
+    base::visit_state(visit);
+  }
+
  private:
-  void require_training() const {
-    require(!evaluating_, "a step of schedule_free_adamw", "training_mode() before", "evaluation mode");
+  void require_training(char const* what = "a step of schedule_free_adamw") const {
+    require(!evaluating_, what, "training_mode() before", "evaluation mode");
   }
   void locate(parameters w) {
     w.for_each(this->layout(), "the parameters that are written", [&](std::size_t i, P* p) { at_[i] = p; });
