@@ -154,6 +154,38 @@ TEST(zero_one_adam, what_a_step_takes) {
   EXPECT_EQ(kinds, want);
 }
 
+// A clock from elsewhere may hold anything: no interval of less than a step, and none beyond the steps so far, divides
+// them.
+TEST(zero_one_adam, intervals_that_are_none) {
+  for (double interval : {0., 0.5, -0.5, -1., 1e300, double(NAN)}) {
+    frugal::zero_one_adam opt(cpu, 3, {.freeze_step = 3});
+    std::vector<float> x{1, 2, 3}, g{1, -1, 2};
+    auto saved = frugal::save_state(opt);
+    auto& clock = saved.pieces.at(1);
+    ASSERT_EQ(clock.name, "clock");
+    for (std::size_t at : {1, 3}) std::memcpy(clock.bytes.data() + at * sizeof(double), &interval, sizeof interval);
+    frugal::restore_state(opt, saved);
+    for (int t = 1; t <= 5; ++t) {
+      EXPECT_EQ(opt.gradient(), t <= 3 ? zero_one_gradient::compressed_mean : zero_one_gradient::own) << interval;
+      opt.step(x, g);
+      EXPECT_FALSE(opt.meets()) << interval;
+    }
+    EXPECT_EQ(piece<float>(frugal::save_state(opt), "v"), std::vector<float>(3));
+  }
+  // Without a limit the interval of meetings goes on to double.
+  frugal::zero_one_adam opt(cpu, 1, {.freeze_step = 1, .local_scaler = 1, .local_limit = INT64_MAX});
+  std::vector<float> x{1}, g{1}, z(1);
+  int meetings = 0;
+  for (int t = 1; t <= 100; ++t) {
+    opt.step(x, g);
+    if (!opt.meets()) continue;
+    opt.difference(x, z);
+    opt.meet(x, z);
+    ++meetings;
+  }
+  EXPECT_EQ(meetings, 2);  // after 2 and 4; the interval is 8 at 5, and so on
+}
+
 // After a meeting all ranks have the same bits, whatever stores the states and the parameters, on a CPU and on a
 // device.
 const frugal::zero_one_adam_config soon{
@@ -338,6 +370,10 @@ TEST(zero_one_adam, refusals) {
   EXPECT_TRUE(refused([&] { opt.difference(x, z); }, "difference()", "a meeting that is due", "none"));
   EXPECT_TRUE(refused([&] { opt.meet(x, z); }, "meet()", "a meeting that is due", "none"));
   opt.step(x, g);
+  const auto first = frugal::save_state(opt);  // the next step begins at an anchor of its own
+  EXPECT_TRUE(refused([&] { opt.step(x, two); }, "the gradient", "3 elements", "2"));
+  EXPECT_TRUE(refused([&] { opt.step(x, x); }, "parameters and gradients", "memory of their own each", "an overlap"));
+  EXPECT_TRUE(same_bits(first, frugal::save_state(opt)));
   opt.step(x, g);
   const auto before = frugal::save_state(opt);
   const auto at = x;
@@ -347,8 +383,19 @@ TEST(zero_one_adam, refusals) {
                       "an overlap"));
   EXPECT_TRUE(refused([&] { opt.meet(two, z); }, "the parameters", "3 elements", "2"));
   EXPECT_TRUE(refused([&] { opt.meet(x, two); }, "the mean difference", "3 elements", "2"));
+  opt.config().epsilon = -1;
+  EXPECT_TRUE(refused([&] { opt.difference(x, z); }, "epsilon", "[0, 1e+30]", "-1"));
+  EXPECT_TRUE(refused([&] { opt.meet(x, z); }, "epsilon", "[0, 1e+30]", "-1"));
+  opt.config().epsilon = 1e-8;
+  EXPECT_TRUE(refused(
+      [&] {
+        opt.set_group({"default", 2.});
+      },
+      "set_group()", "meet() before", "steps since the last meeting"));
   EXPECT_TRUE(same_bits(at, x));
   EXPECT_TRUE(same_bits(before, frugal::save_state(opt)));
+  opt.meet(x, z);
+  opt.set_group({"default", 2.});  // between a meeting and the next step
   const auto bad = [](frugal::zero_one_adam_config const& c, std::string const& what, std::string const& got) {
     EXPECT_TRUE(refused([&] { frugal::zero_one_adam(cpu, 3, c); }, what, ">= 1", got));
   };

@@ -10,7 +10,7 @@
 /// rank's own; x0 is where the ranks were together last, l the sum of the rates since then; every so many steps
 ///
 ///     z = (x - x0) (sqrt(v) + epsilon)            c = the compressed mean of all z
-///     x = x0 + c / (sqrt(v) + epsilon)            m = -c / l
+///     x = x0 + c / (sqrt(v) + epsilon)            m = -c / l, unless l is 0
 #pragma once
 #include "../core/model_view.hpp"
 #include "../core/moments.hpp"
@@ -57,7 +57,10 @@ struct zero_one_clock {
   double changes_v = 0, meets = 0;        // at this step, after it
   double rates = 0;                       // since the last meeting
 
-  static FRUGAL_FN bool divides(double d, double n) { return std::int64_t(n) % std::int64_t(d) == 0; }
+  /// Is n a multiple? A restored clock may hold anything.
+  static FRUGAL_FN bool divides(double d, double n) {
+    return d >= 1 && d <= n && n <= 0x1p62 && std::int64_t(n) % std::int64_t(d) == 0;
+  }
   FRUGAL_FN void advance(zero_one_adam_config const& c) {
     steps += 1;
     if (steps > double(c.freeze_step)) frozen = 1;
@@ -214,12 +217,12 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
   }
   /// One update. A meeting that is due comes first.
   void step(view<P, space> x, view<G const, space> g) {
-    begin(x);
+    begin(x, g);
     base::step(x, g);
     end();
   }
   void step(tensor_list<P, space> x, tensor_list<G const, space> g) {
-    begin(x);
+    begin(x, g);
     base::step(x, g);
     end();
   }
@@ -229,6 +232,7 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
   /// What this rank brings: z is written where this object owns coordinates, and stays as it is elsewhere.
   void difference(model_view<P const, space> x, model_view<G, space> z) {
     require(meets(), "difference()", "a meeting that is due", "none");
+    this->check_settings();
     x.for_each(this->layout(), "the parameters", [&](std::size_t i, P const* p) { xs_[i] = const_cast<P*>(p); });
     z.for_each(this->layout(), "the difference", [&](std::size_t i, G* p) { zs_[i] = p; });
     auto const& tensors = this->layout().tensors();
@@ -250,11 +254,7 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
   /// The ranks are together: c, equal on all of them, is the mean of what they brought.
   void meet(model_view<P, space> x, model_view<G const, space> c) {
     require(meets(), "meet()", "a meeting that is due", "none");
-    x.for_each(this->layout(), "the parameters", [&](std::size_t i, P* p) { xs_[i] = p; });
-    c.for_each(this->layout(), "the mean difference", [&](std::size_t i, G const* p) { zs_[i] = const_cast<G*>(p); });
-    auto const* const first = this->layout().tensors().data();
-    this->locate([&](tensor const& t) { return view<P, space>(xs_[std::size_t(&t - first)], t.size); },
-                 [&](tensor const& t) { return view<G const, space>(zs_[std::size_t(&t - first)], t.size); });
+    locate(x, c, "the mean difference");
     this->backend().run(detail::begin_meeting<rule, meeting>{this->config(), this->factors_there(), this->groups(),
                                                              this->control_there(), control_.data(), rules_.data()});
     this->pass(static_cast<detail::control<meeting> const*>(control_.data()),
@@ -263,6 +263,13 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
     clock_.met();
   }
 
+  /// As every optimizer's. After the freeze, between a meeting and the next step only: all rates that l sums have one
+  /// factor.
+  void set_group(group const& g) {
+    require(known().frozen == 0 || this->clock_there().rates == 0, "set_group()", "meet() before",
+            "steps since the last meeting");
+    base::set_group(g);
+  }
   template <class Visitor>
   void visit_state(Visitor&& visit) {
     base::visit_state(visit);
@@ -277,11 +284,20 @@ class zero_one_adam : public element_optimizer<zero_one_adam_rule, Backend, Stor
     is_known_ = true;
     return clock_;
   }
-  void begin(model_view<P, space> x) {
+  // Where they are now, once all is checked.
+  void locate(model_view<P, space> x, model_view<G const, space> g, char const* what) {
+    this->check_settings();
+    x.for_each(this->layout(), "the parameters", [&](std::size_t i, P* p) { xs_[i] = p; });
+    g.for_each(this->layout(), what, [&](std::size_t i, G const* p) { zs_[i] = const_cast<G*>(p); });
+    x.require_alike(this->layout(), g);
+    auto const* const first = this->layout().tensors().data();
+    base::locate([&](tensor const& t) { return view<P, space>(xs_[std::size_t(&t - first)], t.size); },
+                 [&](tensor const& t) { return view<G const, space>(zs_[std::size_t(&t - first)], t.size); });
+  }
+  void begin(model_view<P, space> x, model_view<G const, space> g) {
     require(!meets(), "a step of zero_one_adam", "meet() before", "a meeting that is due");
     if (clock_.frozen == 0 && gradient() == zero_one_gradient::own) {
-      this->check_settings();
-      x.for_each(this->layout(), "the parameters", [&](std::size_t i, P* p) { xs_[i] = p; });
+      locate(x, g, "the gradient");
       this->anchor_at(xs_);
     }
   }
