@@ -259,6 +259,14 @@ TEST(adafactor, vectors_are_not_factored) {
   for (std::size_t i = 0; i < 300; ++i) EXPECT_NEAR(one[i], large[i], 1e-12);
 }
 
+// What had no gradients yet stays, up to the smallest epsilon.
+TEST(adafactor, columns_without_gradients) {
+  adafactor opt(serial_backend{}, layout{{"w", {2, 3}}, {"b", {3}}}, {.epsilon = 1e-37});
+  std::vector<float> x(9, 1);
+  for (int t = 1; t <= 3; ++t) opt.step(x, std::vector<float>{0, 1, 2, 0, 3, 4, 0, 1, 0});
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(i % 3 == 0 || i == 8 ? x[i] == 1 : x[i] < 1, true) << i;
+}
+
 TEST(adafactor, updates_are_clipped) {
   const layout l{{"x", {40, 30}}};
   for (double clip : {0.25, 100.}) {
@@ -332,6 +340,8 @@ TEST(adafactor, mistakes_are_refused) {
   refused([](auto& c) { c.decay = 1; });
   refused([](auto& c) { c.clip = 0; });
   refused([](auto& c) { c.epsilon = -1; });
+  refused([](auto& c) { c.epsilon = 0; });  // a column without gradients would be divided by 0
+  refused([](auto& c) { c.epsilon = 1e-50; });
   refused([](auto& c) { c.weight_decay = 1001; });
   refused([](auto& c) { c.beta2 = 1; });
   refused([](auto& c) { c.beta2 = NAN; });
