@@ -225,14 +225,15 @@ class random_directions {
       for (std::size_t g = 0; g < groups; ++g)
         coefficients_[g * n + k] = (rates ? (exact(0.0) - exact(factors_[g].rate)) * c : c).v[0];
     }
-    if (std::size_t(ids_there_.size()) < n) {  // both, or none
-      buffer<std::uint64_t, Backend> more_ids(backend_, index_t(n));
-      coefficients_there_ = buffer<double, Backend>(backend_, index_t(n * groups));
-      ids_there_ = std::move(more_ids);
-    }
+    make_room(ids_there_, index_t(n));
+    make_room(coefficients_there_, index_t(n * groups));
     to_backend(backend_, view<std::uint64_t, space>(ids_there_.data(), index_t(n)), ids_);
     to_backend(backend_, view<double, space>(coefficients_there_.data(), index_t(n * groups)), coefficients_);
     return int(n);
+  }
+  template <class E>
+  void make_room(buffer<E, Backend>& b, index_t n) {
+    if (b.size() < n) b = buffer<E, Backend>(backend_, n);
   }
 
   Backend backend_;
