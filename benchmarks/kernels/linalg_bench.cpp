@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// @file Dense algebra: the builtin provider's multiplications against Eigen's, as flop rates can be compared; a rank-1
-/// update against a pass in place over the matrix; a factorization against the multiplication of its size.
+/// update against a pass in place over the matrix; a factorization against the multiplication of its size; SOAP by
+/// Eigen's products against these, and these against Eigen's own.
 // g++ 12 finds fault with its own AVX-512 header where Eigen uses it.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -8,6 +9,7 @@
 #include <frugal/linalg/eigen.hpp>
 
 #include "kernels/cpu.hpp"
+#include "kernels/soap_step.hpp"
 
 namespace {
 
@@ -63,6 +65,27 @@ bench::suite const registered("linalg", [](bench::session const& s) {
        }).against("eigen_eigenvectors");
       s.measure(t);
     }
+  });
+});
+
+bench::suite const with_soap("soap_eigen", [](bench::session const& s) {
+  bench::soap_rows(s, "soap_eigen", frugal::eigen_linalg{}, [](bench::table& t, bench::soap_matrices const& at) {
+    using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const auto mapped = [](frugal::mat_view<float> const& m) {
+      return Eigen::Map<matrix>(m.data(), m.rows(), m.cols());
+    };
+    t.add("eigen_itself_soap", 12,
+          [g = mapped(at.g), one = mapped(at.one), two = mapped(at.two), l = mapped(at.l), r = mapped(at.r)]() mutable {
+            one.noalias() = l.transpose() * g;
+            two.noalias() = one * r;
+            one.noalias() = l * two;
+            two.noalias() = one * r.transpose();
+            l *= 0.5f;
+            l.selfadjointView<Eigen::Lower>().rankUpdate(g, 1e-3f);
+            r *= 0.5f;
+            r.selfadjointView<Eigen::Lower>().rankUpdate(g.transpose(), 1e-3f);
+          });
+    return "eigen_itself_soap";
   });
 });
 
