@@ -237,6 +237,18 @@ void worked_examples(claims::session& s) {
     off = std::max(off, std::abs(score_by_trapezoids(example[i]) - trapezoids[i]));
   }
   s.at_most("scores of three: largest difference", 1e-10, off);
+  // Whoever is first everywhere has 1; nobody leaves [0, 1]; the clock's unit is nothing; a faster one lifts nobody.
+  table const times{{3, 7, 5}, {6, 8, INFINITY}, {13, 7.5, 5.5}};
+  table doubled = times, joined = times;
+  for (auto& row : doubled)
+    for (double& t : row) t *= 2;
+  joined.push_back({2, 9, 5});
+  table const r = ratios(times), twice = ratios(doubled), beside = ratios(joined);
+  int broken = score(r[0]) != 1;
+  for (std::size_t i = 0; i < 3; ++i)
+    broken += !(score(r[i]) >= 0 && score(r[i]) <= 1) + (score(twice[i]) != score(r[i])) +
+              (score(beside[i]) > score(r[i])) + (score_by_trapezoids(beside[i]) > score_by_trapezoids(r[i]));
+  s.at_most("properties of scores that do not hold", 0, broken);
   double const third[] = {1 / 3., 2 / 3., 1 / 9.};
   off = 0;
   for (int i = 1; i <= 3; ++i) off = std::max(off, std::abs(radical_inverse(i, 3, {0, 1, 2}) - third[i - 1]));

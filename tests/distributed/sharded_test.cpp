@@ -94,6 +94,10 @@ TEST(sharded, counts_bytes) {
   on_ranks(int(ranks), [&](loopback_comm& world) {
     sharded opt(adamw(cpu, n, {.lr = 1e-3}, shard(n, world)), world);
     EXPECT_EQ(opt.state_bytes(), std::size_t(8 * n / ranks));
+    // In the paper's terms, with parameters of 2 bytes: 12 a parameter of the share.
+    EXPECT_EQ(
+        adamw(cpu, n, {}, frugal::types<frugal::bf16, float>{}, frugal::float_master{}, shard(n, world)).state_bytes(),
+        std::size_t(12 * n / ranks));
     std::vector<float> x = numbers(n, 1), g = numbers(n, 2);
     using kind = frugal::message_kind;
     const auto scattered = world.bytes_sent(kind::reduce_scatter), gathered = world.bytes_sent(kind::all_gather);
