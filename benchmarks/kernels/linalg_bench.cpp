@@ -69,24 +69,26 @@ bench::suite const registered("linalg", [](bench::session const& s) {
 });
 
 bench::suite const with_soap("soap_eigen", [](bench::session const& s) {
-  bench::soap_rows(s, "soap_eigen", frugal::eigen_linalg{}, [](bench::table& t, bench::soap_matrices const& at) {
-    using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    const auto mapped = [](frugal::mat_view<float> const& m) {
-      return Eigen::Map<matrix>(m.data(), m.rows(), m.cols());
-    };
-    t.add("eigen_itself_soap", 12,
-          [g = mapped(at.g), one = mapped(at.one), two = mapped(at.two), l = mapped(at.l), r = mapped(at.r)]() mutable {
-            one.noalias() = l.transpose() * g;
-            two.noalias() = one * r;
-            one.noalias() = l * two;
-            two.noalias() = one * r.transpose();
-            l *= 0.5f;
-            l.selfadjointView<Eigen::Lower>().rankUpdate(g, 1e-3f);
-            r *= 0.5f;
-            r.selfadjointView<Eigen::Lower>().rankUpdate(g.transpose(), 1e-3f);
-          });
-    return "eigen_itself_soap";
-  });
+  bench::soap_rows(s, "soap_eigen", frugal::eigen_linalg{}, 4096, 1024,
+                   [](bench::table& t, bench::soap_matrices const& at) {
+                     using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+                     const auto mapped = [](frugal::mat_view<float> const& m) {
+                       return Eigen::Map<matrix>(m.data(), m.rows(), m.cols());
+                     };
+                     t.add("eigen_itself_soap", 12,
+                           [g = mapped(at.g), one = mapped(at.one), two = mapped(at.two), l = mapped(at.l),
+                            r = mapped(at.r)]() mutable {
+                             one.noalias() = l.transpose() * g;
+                             two.noalias() = one * r;
+                             one.noalias() = l * two;
+                             two.noalias() = one * r.transpose();
+                             l *= 0.5f;
+                             l.selfadjointView<Eigen::Lower>().rankUpdate(g, 1e-3f);
+                             r *= 0.5f;
+                             r.selfadjointView<Eigen::Lower>().rankUpdate(g.transpose(), 1e-3f);
+                           });
+                     return "eigen_itself_soap";
+                   });
 });
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace {
 
 bench::suite const registered("soap", [](bench::session const& s) {
-  bench::soap_rows(s, "soap", frugal::builtin_linalg{}, [](auto&, auto&) { return nullptr; });
+  bench::soap_rows(s, "soap", frugal::builtin_linalg{}, 2048, 512, [](auto&, auto&) { return nullptr; });
 });
 
 }  // namespace

@@ -33,15 +33,16 @@ struct soap_matrices {
   frugal::mat_view<float> g, one, two, l, r;
 };
 
-/// Rows NAME_products and NAME of that provider. `reference(table, matrices)` may add a row of the same products
-/// before, and returns its name, or null.
+/// Rows NAME_products and NAME of that provider, for a matrix of m x n. `reference(table, matrices)` may add a row of
+/// the same products before, and returns its name, or null.
 template <class Provider, class Reference>
-void soap_rows(session s, std::string const& name, Provider const& provider, Reference const& reference) {
-  if ((name + "_products").find(s.filter) == std::string::npos) return;  // it takes seconds and 400 MB
+void soap_rows(session s, std::string const& name, Provider const& provider, frugal::index_t m, frugal::index_t n,
+               Reference const& reference) {
+  if ((name + "_products").find(s.filter) == std::string::npos) return;  // it takes seconds
+  if (s.quick) m = 64, n = 32;
   using frugal::transposed;
   s.work.rounds = std::min(s.work.rounds, 7);
   frugal::serial_backend const cpu;
-  frugal::index_t const m = s.quick ? 64 : 4096, n = s.quick ? 32 : 1024;
   auto const cells = std::size_t(m * n);
   model data(cells);
   std::vector<float> left(std::size_t(m * m), 0.f), right(std::size_t(n * n), 0.f);

@@ -33,13 +33,20 @@ template <class T>
 eigen_map<T> mapped(mat_view<T> m) {
   return mapped(m.data(), m.rows(), m.cols(), m.ld());
 }
+/// The upper triangle becomes that of the lower one.
 template <class M>
 void mirror_lower(M& c) {
-  constexpr index_t tile = 16;  // what is read and what is written stay in the cache
-  for (index_t i0 = 0; i0 < c.rows(); i0 += tile)
-    for (index_t j0 = 0; j0 <= i0; j0 += tile)
-      for (index_t i = i0; i < i0 + tile && i < c.rows(); ++i)
-        for (index_t j = j0; j < j0 + tile && j < i; ++j) c(j, i) = c(i, j);
+  constexpr index_t tile = 16;  // through a copy, as lines of many rows of 2^k elements push each other out of a cache
+  typename M::Scalar copy[tile][tile];
+  const index_t n = c.rows();
+  for (index_t i0 = 0; i0 < n; i0 += tile)
+    for (index_t j0 = 0; j0 <= i0; j0 += tile) {
+      const index_t rows = (std::min)(tile, n - i0), columns = (std::min)(tile, n - j0);
+      for (index_t i = 0; i < rows; ++i)
+        for (index_t j = 0; j < columns; ++j) copy[i][j] = c(i0 + i, j0 + j);
+      for (index_t j = 0; j < columns; ++j)
+        for (index_t i = i0 == j0 ? j + 1 : 0; i < rows; ++i) c(j0 + j, i0 + i) = copy[i][j];
+    }
 }
 template <class T>
 linalg_report finite_lower(mat_view<T const> a) {
@@ -143,7 +150,7 @@ struct eigen_linalg {
       auto c = detail::mapped(job.c + b * job.batch_c, job.m, job.n, job.ldc);
       if (job.symmetric) {
         if (job.beta == T(0)) c.setZero();
-        else c.template triangularView<Eigen::Lower>() *= job.beta;
+        for (index_t i = 0; i < job.m && job.beta != T(0) && job.beta != T(1); ++i) c.row(i).head(i + 1) *= job.beta;
       } else if (job.beta == T(0)) {
         c.setZero();
       } else if (job.beta != T(1)) {
