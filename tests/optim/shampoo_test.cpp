@@ -198,9 +198,48 @@ TEST(shampoo, blocks_are_tensors_of_their_own) {
       same_bits(piece<float>(frugal::save_state(one), "w[3,0].q1"), piece<float>(frugal::save_state(two), "b.q1")));
 }
 
+// Which roots are renewed when; and that nothing else differs.
+TEST(shampoo, spread_roots_are_renewed_in_different_steps) {
+  const layout l{{"a", {5, 5}}, {"b", {4, 4}}};
+  shampoo apart(cpu, l, {.frequency = 4, .spread = true}), at_once(cpu, l, {.frequency = 4}),
+      always(cpu, l, {.frequency = 1});
+  auto x = numbers(41, 1), y = x, z = x;
+  std::vector<int> moved;
+  for (int t = 1; t <= 9; ++t) {
+    const auto before = frugal::save_state(apart);
+    const auto g = numbers(41, std::uint64_t(2 + t));
+    apart.step(x, g), at_once.step(y, g), always.step(z, g);
+    const auto after = frugal::save_state(apart), other = frugal::save_state(at_once), now = frugal::save_state(always);
+    for (int tensor = 0; tensor < 2; ++tensor) {
+      const std::string name = tensor == 0 ? "a.q0" : "b.q0";
+      if (same_bits(piece<float>(before, name), piece<float>(after, name))) continue;
+      moved.push_back(10 * t + tensor);
+      EXPECT_TRUE(same_bits(piece<float>(after, name), piece<float>(now, name))) << t << ", " << name;
+    }
+    for (char const* name : {"m", "v", "a.p0", "a.q0", "a.q1", "b.p0", "b.p1"})  // a's turn is as without
+      EXPECT_TRUE(same_bits(piece<float>(after, name), piece<float>(other, name))) << t << ", " << name;
+    EXPECT_EQ(same_bits(std::vector<float>(x.begin(), x.begin() + 25), {y.begin(), y.begin() + 25}), true) << t;
+    EXPECT_EQ(same_bits(std::vector<float>(x.begin() + 25, x.end()), {y.begin() + 25, y.end()}), t < 2) << t;
+  }
+  EXPECT_EQ(moved, (std::vector<int>{10, 11, 21, 40, 61, 80}));  // all in the first
+}
+
+// 2 m n + 2 m^2 + 2 n^2 numbers, of each block.
+TEST(shampoo, state_bytes) {
+  const layout l{{"w", {7, 4}}};
+  EXPECT_EQ(shampoo(cpu, l).state_bytes(), 744u);  // 4 (56 + 98 + 32)
+  EXPECT_EQ(shampoo(cpu, l, {}, types<double>{}).state_bytes(), 1488u);
+  EXPECT_EQ(shampoo(cpu, l, {}, frugal::bf16_state{}).state_bytes(), 632u);  // 2 * 56 + 4 (98 + 32)
+  // 4 x 4 and 3 x 4: 4 (32 + 32 + 32) and 4 (24 + 18 + 32)
+  EXPECT_EQ(shampoo(cpu, l, {.max_dim = 4}).state_bytes(), 680u);
+}
+
 TEST(shampoo, each_backend_gives_the_same_bits) {
   const layout l({{"w", {9, 5}, "slow"}, {"t", {3, 4, 2}}, {"b", {9}}}, {{.name = "slow", .lr = 0.5}});
   same_on_every_backend([&](auto const& b) { return trained<float>(shampoo(b, l, few_steps<shampoo_config>(4)), 6); });
+  const auto how = few_steps<shampoo_config>(12);
+  const auto on = [&](auto const& b) { return trained<float>(shampoo(b, odd_extents(), how), 3); };
+  EXPECT_TRUE(same_bits(on(cpu), on(frugal::emulated_backend({.seed = 1, .lanes = 5}))));
 }
 TEST(shampoo, a_device_gives_the_bits_of_serial) {  // which are these
   const auto how = few_steps<shampoo_config>(32);

@@ -84,6 +84,12 @@ void inject(frugal::snapshot& s, std::string const& name, std::vector<T> const& 
   FAIL() << "no piece " << name;
 }
 
+// Matrices of one row and of one column, of sides beside powers of two, and vectors beside a block's size.
+inline frugal::layout odd_extents() {
+  return {{"row", {1, 257}},  {"column", {33, 1}}, {"one", {1, 1}},  {"w", {17, 33}},
+          {"long", {2, 255}}, {"tall", {63, 3}},   {"below", {255}}, {"above", {257}}};
+}
+
 // make(layout, policies...), or make(layout), on the serial backend.
 template <class Make>
 void test_options(Make const& make) {
@@ -224,14 +230,20 @@ void test_options(Make const& make) {
     for (frugal::index_t i = 0; i < n; ++i)
       EXPECT_EQ(y[std::size_t(i)].bits, frugal::to_bf16(x[std::size_t(i)]).bits) << i;
   }
-  // Sizes of vectors; nothing at all.
-  for (frugal::index_t size : {0, 1, 255, 256, 257, 4095, 4097, 100003}) {
-    auto opt = make(layout(size));
-    auto x = numbers(size, 1);
-    opt.step(x, numbers(size, 2));
-    opt.step(x, numbers(size, 3));
-    opt.step(x, numbers(size, 4));
+  // Sizes of vectors and of matrices; nothing at all.
+  std::vector<layout> sizes{odd_extents()};
+  for (frugal::index_t size : {0, 1, 255, 256, 257, 4095, 4097, 100003}) sizes.emplace_back(size);
+  for (layout const& each : sizes) {
+    auto opt = make(each);
+    const auto start = numbers(each.size(), 1);
+    auto x = start;
+    const auto up = numbers(each.size(), 2);
+    for (int t = 0; t < 3; ++t) opt.step(x, up);
     EXPECT_GT(opt.report().steps, 1);
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_TRUE(std::isfinite(x[i])) << i << " of " << x.size();
+    for (frugal::tensor const& t : each.tensors())
+      EXPECT_EQ(t.size == 0, std::equal(x.begin() + t.offset, x.begin() + t.offset + t.size, start.begin() + t.offset))
+          << t.name << " of " << t.size;
   }
   auto none = make(layout{{"a", {0, 5}}, {"b", {3, 3}}});
   auto x = numbers(9, 1);
