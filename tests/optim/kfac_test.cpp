@@ -87,6 +87,67 @@ TEST(kfac, moments_and_inverses) {
   }
 }
 
+// Least squares, rows W' = rows W*', with rows'rows / 16 = Q diag(1 .. 1e-4) Q', and output gradients as the model
+// draws them, whose covariance is I: the step of rate 1 is Newton's, but for the damping. Each direction's error falls
+// by 1 - lambda / ((lambda + damping) (1 + damping)) a step; the best rate of a gradient's own steps leaves 1 - 2e-4 of
+// the outer ones.
+TEST(kfac, converges_where_gradients_crawl) {
+  constexpr index_t in = 8, out = 3, rows = 16;
+  const double damping = 1e-6;
+  const auto sign = [](index_t i, index_t j) { return __builtin_popcountll(std::uint64_t(i & j)) % 2 ? -1. : 1.; };
+  const auto q = [](index_t i, index_t j) { return (i == j) - 2. / in; };
+  const auto lambda = [](index_t k) { return std::pow(10., -4. * double(k) / (in - 1)); };
+  std::vector<double> z(rows * in), drawn(rows * out), covariance(in * in);
+  for (index_t r = 0; r < rows; ++r) {
+    for (index_t j = 0; j < in; ++j)
+      for (index_t k = 0; k < in; ++k) z[std::size_t(r * in + j)] += sign(r, k + 1) * std::sqrt(lambda(k)) * q(k, j);
+    for (index_t o = 0; o < out; ++o) drawn[std::size_t(r * out + o)] = sign(r, o + 12) / rows;
+  }
+  for (index_t i = 0; i < in; ++i)
+    for (index_t j = 0; j < in; ++j)
+      for (index_t r = 0; r < rows; ++r)
+        covariance[std::size_t(i * in + j)] += z[std::size_t(r * in + i)] * z[std::size_t(r * in + j)] / rows;
+  const auto start = even_numbers<double>(out * in, 1);
+  const auto gradient = [&](std::vector<double> const& error) {
+    std::vector<double> g(error.size());
+    for (index_t o = 0; o < out; ++o)
+      for (index_t i = 0; i < in; ++i)
+        for (index_t j = 0; j < in; ++j)
+          g[std::size_t(o * in + i)] += error[std::size_t(o * in + j)] * covariance[std::size_t(j * in + i)];
+    return g;
+  };
+  // The part of an error along each direction.
+  const auto turned = [&](std::vector<double> const& error) {
+    std::vector<double> t(error.size());
+    for (index_t o = 0; o < out; ++o)
+      for (index_t k = 0; k < in; ++k)
+        for (index_t j = 0; j < in; ++j) t[std::size_t(o * in + k)] += q(k, j) * error[std::size_t(o * in + j)];
+    return t;
+  };
+  kfac pre(cpu, frugal::layout{{"w", {out, in}}}, {.gamma = 0, .refresh_every = 1, .damping = damping},
+           frugal::types<double>{});
+  auto with = start, without = start;
+  constexpr int steps = 5;
+  for (int t = 1; t <= steps; ++t) {
+    auto g = gradient(with);
+    pre.observe(0, frugal::mat_view<double const>(z.data(), rows, in),
+                frugal::mat_view<double const>(drawn.data(), rows, out));
+    pre.precondition(g);
+    for (std::size_t i = 0; i < g.size(); ++i) with[i] -= g[i];
+    g = gradient(without);
+    for (std::size_t i = 0; i < g.size(); ++i) without[i] -= 2 / (1 + 1e-4) * g[i];
+    const auto now = turned(with), then = turned(start);
+    for (index_t i = 0; i < out * in; ++i) {
+      const double l = lambda(i % in), kept = 1 - l / ((l + damping) * (1 + damping));
+      EXPECT_NEAR(now[std::size_t(i)], std::pow(kept, t) * then[std::size_t(i)], 1e-10) << t << ", " << i;
+    }
+  }
+  const auto left = turned(without), first = turned(start);
+  for (std::size_t i = 0; i < with.size(); ++i) EXPECT_LT(std::abs(with[i]), 1e-9);
+  for (std::size_t o = 0; o < out; ++o)
+    EXPECT_NEAR(left[o * in + in - 1], std::pow(1 - 2e-4 / (1 + 1e-4), steps) * first[o * in + in - 1], 1e-10);
+}
+
 TEST(kfac, every_backend_gives_the_same_bits) {
   for (auto d : {kfac_damping::each_factor, kfac_damping::by_traces})
     same_on_every_backend([&](auto const& b) {
