@@ -195,6 +195,31 @@ TEST(mkor, stabiliser) {
   EXPECT_NEAR(largest({.update = mkor_update::released}, 100).back(), 1, 1e-5);
 }
 
+// Where nothing is met any more, the released rule forgets what was: J - I falls by gamma a refresh.
+TEST(mkor, the_released_rule_goes_back_to_the_identity) {
+  const double gamma = 0.9;
+  mkor pre(cpu, frugal::layout{{"w", {3, 5}}}, {.gamma = gamma, .refresh_every = 1, .update = mkor_update::released},
+           frugal::types<double>{});
+  std::vector<double> g(15, 1.);
+  for (std::uint32_t t = 0; t < 10; ++t) {
+    pre.observe(0, rows_of<double>(cpu, 2, 5, t, 1, 1)(), rows_of<double>(cpu, 2, 3, 50 + t, 1, 1)());
+    pre.precondition(g);
+  }
+  const placed<double, frugal::serial_backend> a(cpu, 2, 5, std::vector<double>(10)),
+      dy(cpu, 2, 3, std::vector<double>(6));
+  auto inputs = numbers_of<double>(cpu, pre.input_factor(0)), outputs = numbers_of<double>(cpu, pre.output_factor(0));
+  for (auto* j : {&inputs, &outputs}) EXPECT_LT(*std::min_element(j->begin(), j->end()), -0.1) << "not I";
+  for (int t = 0; t < 200; ++t) {
+    pre.observe(0, a(), dy());
+    pre.precondition(g);
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = gamma * inputs[i] + (i % 6 == 0 ? 1 - gamma : 0);
+    for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = gamma * outputs[i] + (i % 4 == 0 ? 1 - gamma : 0);
+    EXPECT_TRUE(close_to(numbers_of<double>(cpu, pre.input_factor(0)), inputs, 1e-13)) << t;
+    EXPECT_TRUE(close_to(numbers_of<double>(cpu, pre.output_factor(0)), outputs, 1e-13)) << t;
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) EXPECT_NEAR(pre.input_factor(0).data()[i], i % 6 == 0, 1e-9);
+}
+
 TEST(mkor, rescales_the_sum_of_the_norms) {
   const auto norm = [](std::vector<float> const& v, std::size_t from, std::size_t to) {
     double s = 0;
