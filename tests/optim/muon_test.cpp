@@ -100,6 +100,8 @@ std::vector<double> gaussian_matrix(frugal::index_t cells, std::uint64_t seed) {
   return g;
 }
 
+// The extremes of five steps' polynomial over [0.00151, 1] (muon.md), of singular values over the norm.
+constexpr double least_of_band = 0.681831462, most_of_band = 1.202368606, least_that_reaches_it = 0.00151;
 TEST(muon, singular_values_end_in_the_band) {
   for (auto [rows, cols] : {std::pair{20, 30}, {30, 20}, {24, 24}}) {
     const auto g = gaussian_matrix(rows * cols, 7);
@@ -107,13 +109,28 @@ TEST(muon, singular_values_end_in_the_band) {
                after = squared_values(orthogonal(g, rows, cols, frugal::to_about_one), rows, cols);
     double norm = 0;
     for (double v : before) norm += v;
+    int seen = 0;
     for (std::size_t k = 0; k < after.size(); ++k) {
-      // The least that five steps bring into the band is 0.7 / 3.4445^5 = 1.4e-3 of the norm.
-      if (before[k] < 1e-5 * norm) continue;
-      EXPECT_GT(std::sqrt(after[k]), 0.65) << rows << " x " << cols;
-      EXPECT_LT(std::sqrt(after[k]), 1.25) << rows << " x " << cols;
+      if (std::sqrt(before[k] / norm) < least_that_reaches_it) continue;
+      EXPECT_GE(std::sqrt(after[k]), least_of_band) << rows << " x " << cols;
+      EXPECT_LE(std::sqrt(after[k]), most_of_band) << rows << " x " << cols;
+      ++seen;
     }
+    EXPECT_GE(seen, 19);
   }
+}
+// It is no wider than it must be: a diagonal whose entries go to its ends, and one that is a little too small.
+TEST(muon, the_band_is_as_narrow_as_it_can_be) {
+  const double at[] = {0.1281546394, 0.00411135159, 0.00151, 0.0015};
+  double rest = 1;
+  std::vector<double> g(25);
+  for (std::size_t i = 0; i < 4; ++i) g[6 * i] = at[i], rest -= at[i] * at[i];
+  g[24] = std::sqrt(rest);  // the norm is 1
+  const auto o = orthogonal(g, 5, 5, frugal::to_about_one);
+  EXPECT_NEAR(o[0], least_of_band, 1e-8);
+  EXPECT_NEAR(o[6], most_of_band, 1e-6);  // the 1e-7 beside the norm
+  EXPECT_GT(o[12], least_of_band);
+  EXPECT_LT(o[18], least_of_band);
 }
 
 TEST(muon, the_convergent_iteration_gives_the_orthogonal_factor) {
@@ -171,6 +188,9 @@ layout shapes() {
   return {{{"point", {1, 1}},
            {"row", {1, 257}},
            {"column", {257, 1}},
+           {"wide", {3, 255}},
+           {"tall", {257, 5}},
+           {"odd", {17, 31}},
            {"none", {4, 0}},
            {"w", {33, 70}},
            {"kernel", {7, 3, 3, 3}, "slow"},

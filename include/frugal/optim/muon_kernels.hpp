@@ -11,7 +11,7 @@ struct newton_schulz {
   double a = 3.4445, b = -4.7750, c = 2.0315;
   int steps = 5;  ///< >= 1
 };
-/// The authors': after five steps singular values are about in [0.7, 1.2], those that were not tiny.
+/// The authors': after five steps singular values are in [0.6818, 1.2024], those of 0.00151 of the norm or more.
 inline constexpr newton_schulz to_about_one{};
 /// Tends to 1, and needs more steps: those of the smallest singular values grow by 15/8 in each.
 inline constexpr newton_schulz to_one{15. / 8, -10. / 8, 3. / 8, 30};
