@@ -134,6 +134,15 @@ void prune(layout const& model) {
 #endif
 }
 
+// expect PRUNED_AVERAGE: schedule_free_adamw is an average of others, which would not be pruned
+void prune_average(layout const& model) {
+#if defined(PRUNED_AVERAGE)
+  hesso r(schedule_free_adamw(cpu, model), {{{{"a"}}}});
+#else
+  hesso r(adamw(cpu, model), {{{{"a"}}}});
+#endif
+}
+
 // expect SHARDED_OTHER: states are sharded of optimizers of element rules (momentum, adamw, lamb ...), and of muon,
 void shard_other(layout const& model, loopback_comm world) {
 #if defined(SHARDED_OTHER)

@@ -7,7 +7,7 @@
 using frugal_test::device_backend;
 template class frugal::hesso<frugal::momentum<device_backend>>;
 template class frugal::hesso<frugal::momentum<device_backend, frugal::full, frugal::all, frugal::types<frugal::bf16>>>;
-template class frugal::detail::pruned_model<device_backend, frugal::bf16>;
+template class frugal::detail::pruned_model<device_backend, frugal::bf16, frugal::bf16>;
 
 namespace {
 using namespace frugal_test;

@@ -106,6 +106,20 @@ TEST(hesso, each_criterion_by_hand) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(scores({}, g)[i], scores({}, scaled)[i], 1e-6);
 }
 
+// What is no number in one group is in no other's score.
+TEST(hesso, one_group_that_is_no_number) {
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  const std::vector<group_sums> finite{{25, 4, 6, 2}, {1, 9, -3, 5}, {4, 16, 1, 2}};
+  const auto of_three = scores({}, finite);
+  for (group_sums const& bad : {group_sums{nan, nan, nan, 2}, group_sums{infinity, 1, nan, 2}}) {
+    std::vector<group_sums> g = finite;
+    g.insert(g.begin() + 1, bad);
+    const auto s = scores({}, g);
+    EXPECT_FALSE(std::isfinite(s[1]));
+    EXPECT_TRUE(same_bits(std::vector<double>{s[0], s[2], s[3]}, of_three));
+  }
+}
+
 // Ties go by index, and what is no number is the highest.
 TEST(hesso, the_lowest_scores) {
   frugal::detail::group_sets sets(network(), hidden(), 1);
@@ -163,6 +177,50 @@ TEST(hesso, shrinks_in_equal_steps) {
       for (std::size_t i = 5 * k; i < 5 * k + 5; ++i)
         EXPECT_NEAR(x[i], now[k] ? start[i] * (8 - j) / 8. : start[i], 1e-14 * std::abs(start[i]));
   }
+}
+
+// d is what the step did over the rate of its group: the factor changes no score, and of factor 0 d is 0.
+TEST(hesso, the_rate_of_a_group) {
+  const auto removed = [](double at_first, double now) {
+    const layout l({{"a", {4, 2}, "slow"}, {"b", {4, 2}}}, {{.name = "slow", .lr = at_first}});
+    hesso opt(momentum(cpu, l, {.lr = 0.125, .momentum = 0}, frugal::types<double>{}), {{{{"a"}}}, {{{"b"}}}},
+              {.sparsity = 0.5, .magnitude = 0, .mean_magnitude = 0, .cosine = 0, .taylor1 = 1, .taylor2 = 0});
+    opt.optimizer().set_group({.name = "slow", .lr = now});
+    std::vector<double> x(16, 1), g{5, 5, 1, 1, 6, 6, 2, 2, 7, 7, 3, 3, 8, 8, 4, 4};
+    for (int t = 0; t < 2; ++t) opt.step(x, g);
+    return status(opt);
+  };
+  const std::vector<std::uint8_t> alike{0, 2, 0, 2, 0, 2, 0, 2}, still{2, 2, 2, 0, 0, 2, 0, 0};  // a set keeps one
+  EXPECT_EQ(removed(1, 1), alike);
+  EXPECT_EQ(removed(0.015625, 0.015625), alike);
+  EXPECT_EQ(removed(1, 64), alike);
+  EXPECT_EQ(removed(1, 0), still);
+}
+
+// A step that the optimizer skips is none: as if it had not been called.
+TEST(hesso, skipped_steps_do_not_count) {
+  const auto made_here = [] {
+    hesso opt(momentum(cpu, network()), hidden(), {.sparsity = 0.5, .start = 1, .pruning_steps = 6, .periods = 2});
+    opt.optimizer().options().skip_nonfinite = true;
+    return opt;
+  };
+  auto opt = made_here(), alone = made_here();
+  std::vector<float> x = numbers(network().size(), 1), y = x, bad(x.size(), std::nanf(""));
+  const float found = 1;
+  for (std::uint64_t t = 0; t < 9; ++t) {
+    const auto g = numbers(network().size(), t);
+    opt.step(x, bad);
+    opt.optimizer().options().skip_nonfinite = false;
+    opt.optimizer().options().found_inf = {&found, 1};
+    opt.step(x, g);
+    opt.optimizer().options().found_inf = {};
+    opt.optimizer().options().skip_nonfinite = true;
+    EXPECT_TRUE(same_bits(x, y)) << t;
+    opt.step(x, g), alone.step(y, g);
+    EXPECT_TRUE(same_bits(x, y)) << t;
+    EXPECT_EQ(status(opt), status(alone)) << t;
+  }
+  EXPECT_EQ(opt.removed(), 4);
 }
 
 // Nothing to remove: the optimizer, bit for bit.
@@ -248,6 +306,17 @@ TEST(hesso, continues_where_it_was_saved) {
   hesso other(momentum(cpu, network()), {{{{"w1"}, {"b1"}}}}, {.pruning_steps = 8});
   EXPECT_TRUE(throws<frugal::invalid_argument>([&] { frugal::restore_state(other, frugal::save_state(one)); },
                                                {"a saved state's layout"}));
+  // The same members in other sets.
+  const layout l{{"a", {4, 2}}, {"b", {4}}, {"c", {4}}};
+  const auto saved = [&](std::vector<group_set> sets) {
+    hesso opt(momentum(cpu, l), std::move(sets), {.sparsity = 0});
+    return frugal::save_state(opt).layout;
+  };
+  const auto one_set = saved({{{{"a"}, {"b"}, {"c"}}}}), first = saved({{{{"a"}}}, {{{"b"}, {"c"}}}}),
+             second = saved({{{{"a"}, {"b"}}}, {{{"c"}}}});
+  EXPECT_NE(first, second);
+  EXPECT_NE(first, one_set);
+  EXPECT_NE(second, one_set);
 }
 
 TEST(hesso, bf16_and_a_list_of_tensors) {
@@ -284,7 +353,7 @@ TEST(hesso, refusals) {
   };
   EXPECT_TRUE(refused([&] { made_of({{}}); }, "the members of a set of groups", "one or more", "0"));
   EXPECT_TRUE(refused([&] { made_of({{{{"w3"}}}}); }, "a tensor of a set of groups", "one of the layout", "'w3'"));
-  EXPECT_TRUE(refused([&] { made_of({{{{"b1", 1}}}}); }, "the axis of 'b1' in a set of groups", "0 to 1 - 1", "1"));
+  EXPECT_TRUE(refused([&] { made_of({{{{"b1", 1}}}}); }, "the axis of 'b1' in a set of groups", "[0, 1)", "1"));
   EXPECT_TRUE(refused([&] { made_of({{{{"w1"}, {"b2"}}}}); }, "the slices of 'b2' in a set of groups", "8", "3"));
   EXPECT_TRUE(refused([&] { made_of({{{{"w1"}}}, {{{"w1", 1}}}}); }, "the groups of 'w1'", "one set", "a second one"));
   EXPECT_TRUE(refused(
@@ -307,6 +376,22 @@ TEST(hesso, refusals) {
   EXPECT_TRUE(refused([&] { made_of(hidden(), {.divisible = 0}); }, "divisible", ">= 1", "0"));
   EXPECT_TRUE(
       throws<frugal::invalid_argument>([&] { made_of(hidden(), {.cosine = -1}); }, {"the weight of a criterion"}));
+
+  EXPECT_TRUE(refused(
+      [&] { made_of(hidden(), {.magnitude = 0, .mean_magnitude = 0, .cosine = 0, .taylor1 = 0, .taylor2 = 0}); },
+      "the weights of the criteria", "one that is > 0", "0 for all"));
+  // Of 8 groups 4 in each of two periods are no multiple of 3 that is left, 2 of 8 in one are: 6.
+  for (std::int64_t periods : {1, 2})
+    EXPECT_NO_THROW(made_of(hidden(), {.sparsity = 0.5, .pruning_steps = 4, .periods = periods, .divisible = 3}));
+  EXPECT_TRUE(refused([&] { made_of(hidden(), {.sparsity = 0.5, .pruning_steps = 4, .periods = 4, .divisible = 3}); },
+                      "sparsity, with periods and divisible", "at least 2 groups in the last period", "1"));
+  const layout part = layout({{"w1", {8, 5}, "still"}, {"b1", {8}}}, {{.name = "still", .frozen = true}});
+  for (auto p : {group_part::scored, group_part::zeroed, group_part::follows}) {
+    const auto make = [&] { hesso(momentum(cpu, part), {{{{"w1", 0, p}, {"b1"}}}}, {.sparsity = 0}); };
+    if (p == group_part::follows) EXPECT_NO_THROW(make());
+    else
+      EXPECT_TRUE(refused(make, "a tensor of a set of groups", "one that is not frozen, or one that follows", "'w1'"));
+  }
 
   hesso opt(momentum(cpu, network()), hidden(), {.pruning_steps = 5});
   std::vector<float> x = numbers(network().size(), 1), before = x, g = numbers(network().size(), 2);

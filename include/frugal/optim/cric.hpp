@@ -41,14 +41,15 @@ inline void validate(cric const& c) {
 enum class cric_stage : std::int64_t { waiting, probing, sampling, shrinking };
 
 namespace detail {
-template <class Backend, class P>
-class identification<cric, Backend, P> {
-  using model = pruned_model<Backend, P>;
+template <class Model>
+class identification<cric, Model> {
+  using Backend = typename Model::backend_type;
+  using P = typename Model::param;
   enum mark : std::uint8_t { unmarked, trial, historical };
   static constexpr std::int64_t shares = 3;  // a quarter, a half, three quarters
 
  public:
-  identification(model const& m, cric how)
+  identification(Model const& m, cric how)
       : how_((validate(how), how)),
         counts_(m.backend(), 4),
         sums_(m.backend(), 1 + m.sets().sets() + m.sets().groups()),
@@ -69,10 +70,10 @@ class identification<cric, Backend, P> {
   std::int64_t cycles() const { return counts_.get()[2]; }
 
   /// @param n  the step's number, from 1
-  /// @param train  what the optimizer does to x
+  /// @param train  what the optimizer does to x; false where it skipped the step
   /// @param loss  a number, or what returns one
   template <class Train, class Loss>
-  void step(model& m, std::int64_t n, double lr, Train const& train, Loss& loss) {
+  void step(Model& m, std::int64_t n, group_rates rates, Train const& train, Loss& loss) {
     static_assert(std::is_invocable_r_v<double, Loss&> || std::is_convertible_v<Loss&, double>,
                   "frugal: the loss of a step with cric is a number, or what returns one and takes nothing");
     cric_stage now = stage();
@@ -84,13 +85,13 @@ class identification<cric, Backend, P> {
     };
     switch (now) {
       case cric_stage::waiting:
-        return train();
+        return void(train());
       case cric_stage::probing:
-        return go_on(probe(m, at, lr, train, loss));
+        return go_on(probe(m, at, rates, train, loss));
       case cric_stage::sampling:
-        return go_on(sample(m, at, lr, train));
+        return go_on(sample(m, at, rates, train));
       case cric_stage::shrinking: {
-        train();
+        if (!train()) return;
         const std::int64_t left = m.config().pruning_steps - 1 - at;
         m.shrink(left > 0 ? left : 0);
         return go_on(false);
@@ -112,7 +113,7 @@ class identification<cric, Backend, P> {
 
   // What the optimizer makes of x, or of what was kept, with the gradient at x; scored.
   template <class Train>
-  void train_and_score(model& m, double lr, Train const& train, bool from_kept, bool counts) {
+  void train_and_score(Model& m, group_rates rates, Train const& train, bool from_kept, bool counts) {
     m.save(m.before());
     if (from_kept) m.load(kept_);
     FRUGAL_TRY { train(); }
@@ -120,7 +121,7 @@ class identification<cric, Backend, P> {
       if (from_kept) m.load(m.before());
       FRUGAL_RETHROW;
     }
-    scores_ = m.score(m.before(), from_kept ? kept_ : m.before(), lr);
+    scores_ = m.score(m.before(), from_kept ? kept_ : m.before(), rates);
     if (!counts) return;
     double* const sum = sums_.get().data() + 1 + m.sets().sets();
     for (std::size_t g = 0; g < scores_.size(); ++g) sum[g] = (exact(sum[g]) + exact(scores_[g])).v[0];
@@ -128,16 +129,12 @@ class identification<cric, Backend, P> {
   }
 
   template <class Loss>
-  static double value_of(Loss& loss, bool first) {
-    double l;
-    if constexpr (std::is_invocable_v<Loss&>) l = double(loss());
-    else l = double(loss);
-    require(std::isfinite(l) && (!first || l > 0), "the loss of a step that probes",
-            first ? "a positive number" : "a finite number", l);
-    return l;
+  static double value_of(Loss& loss) {
+    if constexpr (std::is_invocable_v<Loss&>) return double(loss());
+    else return double(loss);
   }
   // Probe k of one set: its lowest groups to zero; and what the loss became.
-  void place(model& m, std::int64_t k) {
+  void place(Model& m, std::int64_t k) {
     const index_t set = sets_[std::size_t(k / shares)], of = m.sets().size_of_set(set),
                   share = of * (k % shares + 1) / 4;
     m.with_status([&](auto& status) { m.sets().remove(set, scores_, share > 1 ? share : 1, status); });
@@ -147,20 +144,23 @@ class identification<cric, Backend, P> {
   void record(std::int64_t k, double loss) {
     std::vector<double>& s = sums_.get();
     double& sum = s[1 + std::size_t(sets_[std::size_t(k / shares)])];
+    // What the network does not survive without is the last to go.
+    if (!std::isfinite(loss)) loss = std::numeric_limits<double>::infinity();
     sum = (exact(sum) + exact(loss) / exact(s[0])).v[0];
   }
   // Pairs of steps: one goes to a probe, the other comes back with the loss there. Or all at once.
   template <class Train, class Loss>
-  bool probe(model& m, std::int64_t at, double lr, Train const& train, Loss& loss) {
+  bool probe(Model& m, std::int64_t at, group_rates rates, Train const& train, Loss& loss) {
     const std::int64_t probes = shares * std::int64_t(sets_.size());
     const bool back = at % 2 == 1;
     if (at >= 2 * probes) return true;  // of another's state
-    const double now = back || at == 0 ? value_of(loss, !back) : 0;
+    const double now = back || at == 0 ? value_of(loss) : 0;
     if (at == 0) {  // again, where a loss threw
+      require(std::isfinite(now) && now > 0, "the loss where cric's probe begins", "a positive number", now);
       std::fill(sums_.get().begin(), sums_.get().end(), 0.0);
       counts_.get()[3] = 0;
     }
-    if (!back || released()) train_and_score(m, lr, train, false, released());
+    if (!back || released()) train_and_score(m, rates, train, false, released());
     if (at == 0) {
       m.backend().copy(kept_.data(), m.before().data(), kept_.bytes());
       sums_.get()[0] = now;
@@ -171,7 +171,7 @@ class identification<cric, Backend, P> {
         FRUGAL_TRY {
           for (std::int64_t k = 0; k < probes; ++k) {
             place(m, k);
-            record(k, value_of(loss, false));
+            record(k, value_of(loss));
             m.load(kept_);
           }
         }
@@ -188,7 +188,7 @@ class identification<cric, Backend, P> {
   }
 
   // V of the next cycle; how many they are.
-  index_t begin_cycle(model& m) {
+  index_t begin_cycle(Model& m) {
     index_t violating = 0;
     std::vector<std::uint8_t>& marks = marks_.get();
     const bool first = counts_.get()[2] == 0;
@@ -203,11 +203,11 @@ class identification<cric, Backend, P> {
     return violating;
   }
   template <class Train>
-  bool sample(model& m, std::int64_t at, double lr, Train const& train) {
+  bool sample(Model& m, std::int64_t at, group_rates rates, Train const& train) {
     const std::int64_t all = how_.sampling_steps, here = at % all;
     const bool begins = released() ? here == 0 : at == 0;
     std::int64_t& cycles = counts_.get()[2];
-    train_and_score(m, lr, train, released() && begins, true);
+    train_and_score(m, rates, train, released() && begins, true);
     bool over = false;
     if (begins) {
       const bool few = begin_cycle(m) <= how_.tolerance;
@@ -231,7 +231,7 @@ class identification<cric, Backend, P> {
     return over;
   }
   // What was found to be redundant shrinks from the next step on.
-  void conclude(model& m) {
+  void conclude(Model& m) {
     std::vector<double> const& s = sums_.get();
     std::size_t g = 0;
     for (index_t set = 0; set < m.sets().sets(); ++set) {
@@ -239,7 +239,7 @@ class identification<cric, Backend, P> {
       const exact probed = exact(s[1 + std::size_t(set)]) / exact(double(shares)) / exact(size);
       for (index_t k = 0; k < m.sets().size_of_set(set); ++k, ++g)
         scores_[g] = (exact(s[1 + std::size_t(m.sets().sets()) + g]) / exact(double(counts_.get()[3])) +
-                      exact(how_.loss) * probed)
+                      (how_.loss > 0 ? exact(how_.loss) * probed : exact(0.0)))
                          .v[0];
     }
     m.with_status([&](auto& status) {

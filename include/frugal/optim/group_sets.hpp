@@ -40,7 +40,7 @@ enum class group_status : std::uint8_t { kept, shrinking, removed };
 /// A member as kernels see it: element i of group k is at (i / inner) * groups * inner + k * inner + i % inner.
 struct group_member_there {
   index_t outer, groups, inner, flat;
-  std::int32_t tensor, part;
+  std::int32_t tensor, part, factors;  // factors: of the tensor's group in the layout
   FRUGAL_FN index_t size() const { return outer * inner; }
   FRUGAL_FN index_t at(index_t k, index_t i) const { return (i / inner * groups + k) * inner + i % inner; }
 };
@@ -56,6 +56,13 @@ struct group_table {
   index_t groups;
 };
 
+/// The rate of a step: the configured one, times the factor of a tensor's group.
+struct group_rates {
+  double lr;
+  group_factors const* factors;
+  FRUGAL_FN double of(group_member_there const& m) const { return (exact(lr) * exact(factors[m.factors].lr)).v[0]; }
+};
+
 /// For each group the sums of p^2, d^2 and p d, in double: p are parameters where a gradient was taken, d what the step
 /// from there did, over lr. Element j of a group is added to slot j mod 256, and the slots by halving.
 template <class P>
@@ -67,7 +74,7 @@ struct sum_groups {
   P const* const* x;  // after the step
   P const* p;         // flat
   P const* start;     // flat: where the step began, which is p but for steps that begin elsewhere
-  double lr;
+  group_rates rates;
   double* sums;
 
   FRUGAL_GENERIC template <class V>
@@ -104,6 +111,7 @@ struct sum_groups {
         group_member_there const& member = table.members[set.first_member + m];
         if (member.part != std::int32_t(group_part::scored)) continue;
         P const* const at_x = x[member.tensor];
+        const double lr = rates.of(member);
         for (index_t o = 0; o < member.outer; ++o)
           for (index_t i = 0, n; i < member.inner; i += n, next = (next + n) % slots) {
             const index_t at = (o * member.groups + k) * member.inner + i;
@@ -120,6 +128,7 @@ struct sum_groups {
         for (std::int32_t m = 0; m < set.members; ++m) {
           group_member_there const& member = table.members[set.first_member + m];
           if (member.part != std::int32_t(group_part::scored)) continue;
+          const double lr = rates.of(member);
           for (; next < member.size(); next += slots) {
             const index_t at = member.at(k, next);
             add(exact(widen<double>(p[member.flat + at])), exact(widen<double>(start[member.flat + at])),
@@ -202,14 +211,18 @@ class group_sets {
       require(!s.members.empty(), "the members of a set of groups", "one or more", 0);
       require(s.heads >= 1, "the heads of a set of groups", ">= 1", s.heads);
       index_t count = -1, scored = 0;
+      if (!members_.empty()) hash.add(std::uint64_t(members_.size()));  // the same members in other sets are others
       ranges_.push_back({groups_, std::int32_t(members_.size()), std::int32_t(s.members.size())});
       for (group_member const& m : s.members) {
         tensor const& t = find(l, m.tensor);
         const std::string what = text("the axis of '", t.name, "' in a set of groups");
         if (m.axis < 0 || std::size_t(m.axis) >= t.shape.size())
-          refuse(what, text("0 to ", t.shape.size(), " - 1"), text(m.axis));
+          refuse(what, text("[0, ", t.shape.size(), ")"), text(m.axis));
+        require(m.part == group_part::follows || !l.groups()[std::size_t(t.group)].frozen,
+                "a tensor of a set of groups", "one that is not frozen, or one that follows", text("'", t.name, "'"));
         group_member_there g{1,        t.shape[std::size_t(m.axis)],          1,
-                             t.offset, std::int32_t(&t - l.tensors().data()), std::int32_t(m.part)};
+                             t.offset, std::int32_t(&t - l.tensors().data()), std::int32_t(m.part),
+                             t.group};
         for (int k = 0; k < m.axis; ++k) g.outer *= t.shape[std::size_t(k)];
         for (std::size_t k = std::size_t(m.axis) + 1; k < t.shape.size(); ++k) g.inner *= t.shape[k];
         require(g.groups % s.heads == 0, what, text("a multiple of ", s.heads, " heads"), g.groups);
@@ -271,6 +284,15 @@ class group_sets {
   index_t sets() const { return index_t(ranges_.size()); }
   index_t size_of_set(index_t s) const {
     return (s + 1 < sets() ? ranges_[std::size_t(s + 1)].first_group : groups_) - ranges_[std::size_t(s)].first_group;
+  }
+  /// The fewest groups that a set can lose at once, of all sets that may lose some.
+  index_t fewest() const {
+    index_t n = (std::numeric_limits<index_t>::max)();
+    for (index_t s = 0; s < sets(); ++s) {
+      const index_t over = size_of_set(s) % divisible_;
+      if (prunable(s)) n = (std::min)(n, over > 0 ? over : divisible_);
+    }
+    return n;
   }
   bool prunable(index_t s) const { return size_of_set(s) > divisible_; }
   /// Does a tensor have groups that count, of a set that may lose some?

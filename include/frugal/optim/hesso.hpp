@@ -34,6 +34,8 @@ inline void validate(hesso_config const& c) {
   require(c.divisible >= 1, "divisible", ">= 1", c.divisible);
   for (double w : {c.magnitude, c.mean_magnitude, c.cosine, c.taylor1, c.taylor2})
     require_range("the weight of a criterion", w, 0, 1e30, true);
+  require(c.magnitude > 0 || c.mean_magnitude > 0 || c.cosine > 0 || c.taylor1 > 0 || c.taylor2 > 0,
+          "the weights of the criteria", "one that is > 0", "0 for all");
 }
 
 /// Of a group: the sums of p^2, d^2 and p d, and how many elements they are over.
@@ -41,14 +43,17 @@ struct group_sums {
   double pp, dd, pd;
   index_t size;
 };
-/// Low: does little. Each criterion is divided by its norm over all groups.
+/// Low: does little. Each criterion is divided by its norm over all groups where its square is finite.
 /// @param scores  of as many elements as there are groups
 inline void group_scores(hesso_config const& c, std::vector<group_sums> const& groups, std::vector<double>& scores) {
   std::fill(scores.begin(), scores.end(), 0.0);
   const auto criterion = [&](double weight, auto const& of) {
     if (weight == 0) return;
     exact norm(1e-8);
-    for (group_sums const& g : groups) norm = norm + of(g) * of(g);
+    for (group_sums const& g : groups) {
+      const exact square = of(g) * of(g);
+      if (square.v[0] - square.v[0] == 0) norm = norm + square;
+    }
     norm = sqrt(norm) + exact(1e-8);
     for (std::size_t i = 0; i < groups.size(); ++i)
       scores[i] = (exact(scores[i]) + exact(weight) * (of(groups[i]) / norm)).v[0];
@@ -73,10 +78,30 @@ struct extracted {
 
 namespace detail {
 
+/// What hesso reads of an element optimizer: a derived class may.
+template <class Optimizer>
+struct inside_of : Optimizer {
+  static group_factors const* factors(Optimizer const& o) { return (o.*&inside_of::factors_there)(); }
+  /// Did the last step change nothing? Waits for the backend where the options allow that.
+  static bool skipped(Optimizer& o) {
+    if (!o.options().skip_nonfinite && o.options().found_inf.size() == 0) return false;
+    control<typename decltype(policies_of(o))::rule> c;
+    o.backend().copy_out(&c, (o.*&inside_of::control_there)(), sizeof c);
+    return c.skip != 0;
+  }
+};
+/// Schedule-Free's: the weights that count are not those of a step.
+template <class Optimizer>
+concept keeps_an_average = requires(Optimizer const& o) {
+  o.evaluating();
+};
+
 /// A model whose groups go to zero: where its tensors are, and what the backend is told about the groups.
-template <class Backend, class P>
+template <class Backend, class P, class G>
 class pruned_model {
  public:
+  using backend_type = Backend;
+  using param = P;
   using space = typename Backend::space;
 
   pruned_model(Backend b, frugal::layout l, std::vector<group_set> sets, hesso_config const& c)
@@ -85,8 +110,7 @@ class pruned_model {
         config_((validate(c), c)),
         sets_(layout_, std::move(sets), c.divisible),
         target_(sets_.target(c.sparsity)),
-        xs_(layout_.tensors().size()),
-        xs_there_(b, xs_),
+        located_(b, layout_),
         members_(b, sets_.members()),
         ranges_(b, sets_.ranges()),
         set_of_group_(b, sets_.set_of_group()),
@@ -96,6 +120,10 @@ class pruned_model {
         sums_(std::size_t(sums_there_.size())),
         scores_(std::size_t(sets_.groups())),
         before_(b, target_ > 0 ? layout_.size() : 0) {
+    const index_t most = target_ - target_ / c.periods * (c.periods - 1);  // the last period's
+    if (target_ > 0 && most < sets_.fewest())
+      refuse("sparsity, with periods and divisible", text("at least ", sets_.fewest(), " groups in the last period"),
+             text(most));
     for (index_t g = 0; g < sets_.groups(); ++g) groups_.push_back({0, 0, 0, sets_.size_of_group(g)});
     to_backend(b, status_there_.view(), status_);
   }
@@ -109,13 +137,8 @@ class pruned_model {
   buffer<std::uint8_t, Backend> const& status() const { return status_there_; }
   buffer<P, Backend> const& before() const { return before_; }
 
-  /// The parameters of the step to come.
-  void locate(model_view<P, space> x) {
-    x.for_each(layout_, "parameters", [&](std::size_t i, P* p) {
-      moved_ = moved_ || xs_[i] != p;
-      xs_[i] = p;
-    });
-  }
+  /// Of the step to come. Throws what the optimizer would, as not every step goes there.
+  void locate(model_view<P, space> x, model_view<G const, space> g) { located_.locate(backend_, layout_, x, g); }
   /// x to a flat copy, and back: of all tensors, or of those without groups that count.
   void save(buffer<P, Backend> const& to) const {
     for_tensors(false, [&](tensor const& t, P* x) { backend_.copy(to.data() + t.offset, x, bytes(t)); });
@@ -127,8 +150,8 @@ class pruned_model {
   /// What a step of the optimizer made of x, scored; waits for the backend.
   /// @param p  where its gradient was taken
   /// @param start  where the step began
-  std::vector<double> const& score(buffer<P, Backend> const& p, buffer<P, Backend> const& start, double lr) {
-    backend_.for_teams(sum_groups<P>{table(), pointers(), p.data(), start.data(), lr, sums_there_.data()});
+  std::vector<double> const& score(buffer<P, Backend> const& p, buffer<P, Backend> const& start, group_rates rates) {
+    backend_.for_teams(sum_groups<P>{table(), located_.xs_there(), p.data(), start.data(), rates, sums_there_.data()});
     backend_.copy_out(sums_.data(), sums_there_.data(), sums_there_.bytes());
     for (std::size_t g = 0; g < groups_.size(); ++g)
       groups_[g].pp = sums_[3 * g], groups_[g].dd = sums_[3 * g + 1], groups_[g].pd = sums_[3 * g + 2];
@@ -145,21 +168,18 @@ class pruned_model {
   /// What shrinks is multiplied by left / (left + 1), and is removed when nothing is left; what was removed is zero.
   void shrink(std::int64_t left, bool removes = true) {
     const double factor = (exact(double(left)) / exact(double(left + 1))).v[0];
-    backend_.for_teams(shrink_groups<P>{table(), pointers(), status_there_.data(), factor, removes && left == 0});
+    backend_.for_teams(
+        shrink_groups<P>{table(), located_.xs_there(), status_there_.data(), factor, removes && left == 0});
   }
 
  private:
   group_table table() const { return {members_.data(), ranges_.data(), set_of_group_.data(), sets_.groups()}; }
-  P* const* pointers() {
-    if (std::exchange(moved_, false)) to_backend(backend_, xs_there_.view(), xs_);
-    return xs_there_.data();
-  }
   static std::size_t bytes(tensor const& t) { return std::size_t(t.size) * sizeof(P); }
   template <class F>
   void for_tensors(bool of_no_group, F const& f) const {
-    for (std::size_t i = 0; i < xs_.size(); ++i) {
+    for (std::size_t i = 0; i < layout_.tensors().size(); ++i) {
       tensor const& t = layout_.tensors()[i];
-      if (t.size > 0 && !(of_no_group && sets_.prunable_tensor(index_t(i)))) f(t, xs_[i]);
+      if (t.size > 0 && !(of_no_group && sets_.prunable_tensor(index_t(i)))) f(t, located_.x(std::int32_t(i)));
     }
   }
 
@@ -168,9 +188,7 @@ class pruned_model {
   hesso_config config_;
   group_sets sets_;
   index_t target_;
-  bool moved_ = false;
-  std::vector<P*> xs_;
-  buffer<P*, Backend> xs_there_;
+  located_model<P, G, Backend> located_;
   buffer<group_member_there, Backend> members_;
   buffer<group_range, Backend> ranges_;
   buffer<std::int32_t, Backend> set_of_group_;
@@ -183,7 +201,7 @@ class pruned_model {
 };
 
 /// How redundant groups are found, and what a step is while they are looked for; the other is in optim/cric.hpp.
-template <class Identification, class Backend, class P>
+template <class Identification, class Model>
 class identification;
 
 }  // namespace detail
@@ -195,24 +213,22 @@ struct saliency {
 };
 
 namespace detail {
-template <class Backend, class P>
-class identification<saliency, Backend, P> {
-  using model = pruned_model<Backend, P>;
-
+template <class Model>
+class identification<saliency, Model> {
  public:
-  identification(model const& m, saliency) : periods_(m.backend()) {}
+  identification(Model const& m, saliency) : periods_(m.backend()) {}
 
   /// @param n  the step's number, from 1
-  /// @param train  what the optimizer does to x
+  /// @param train  what the optimizer does to x; false where it skipped the step
   template <class Train>
-  void step(model& m, std::int64_t n, double lr, Train const& train) {
+  void step(Model& m, std::int64_t n, group_rates rates, Train const& train) {
     hesso_config const& c = m.config();
     const std::int64_t q = c.pruning_steps / c.periods, since = n - c.start, period = periods_.get();
     const bool chooses = m.target() > 0 && since >= 0 && period < c.periods && (since - 1) % q == 0;
     if (chooses) m.save(m.before());
-    train();
+    if (!train()) return;
     if (chooses) {
-      auto const& scores = m.score(m.before(), m.before(), lr);
+      auto const& scores = m.score(m.before(), m.before(), rates);
       const index_t each = m.target() / c.periods;
       const index_t count = period == c.periods - 1 ? m.target() - each * (c.periods - 1) : each;
       m.with_status([&](auto& status) { m.sets().choose(scores, count, status); });
@@ -227,7 +243,7 @@ class identification<saliency, Backend, P> {
   std::size_t state_bytes() const { return 0; }
 
  private:
-  counter<Backend> periods_;
+  counter<typename Model::backend_type> periods_;
 };
 }  // namespace detail
 
@@ -239,9 +255,13 @@ class hesso {
       detail::has_element_rule<Optimizer>,
       "frugal: hesso, with saliency or cric, is around an optimizer of an element rule (momentum, adamw, lion "
       "...): tensors that soap, muon ... are to move get an object of their own (layout::only)");
+  static_assert(!detail::keeps_an_average<Optimizer>,
+                "frugal: hesso prunes the parameters of a step, and the result of schedule_free_adamw is an average of "
+                "others, which would not be pruned: give it another optimizer (adamw)");
   using backend_type = std::remove_cvref_t<decltype(std::declval<Optimizer&>().backend())>;
   using policies = decltype(detail::policies_of(std::declval<Optimizer const&>()));
   using grad = typename policies::types::grad;
+  using inside = detail::inside_of<Optimizer>;
 
  public:
   using space = typename Optimizer::space;
@@ -262,15 +282,15 @@ class hesso {
                   "saliency it takes none");
     optimizer_.check_settings();
     require(optimizer_.options().lr.size() == 0, "the rate of hesso's optimizer", "config().lr", "a view");
-    const model_view<param, space> xs(std::forward<X>(x));
-    const model_view<grad const, space> gs(std::forward<G>(g));
-    gs.for_each(layout(), "the gradient", [](std::size_t, grad const*) {});
-    xs.require_alike(layout(), gs);
-    model_.locate(xs);
+    model_.locate(std::forward<X>(x), std::forward<G>(g));
     const std::int64_t n = steps_.get() + 1;
-    identification_.step(
-        model_, n, optimizer_.config().lr, [&] { optimizer_.step(x, g); }, loss...);
-    steps_.set(n);
+    bool counts = true;
+    const auto train = [&] {
+      optimizer_.step(x, g);
+      return counts = !inside::skipped(optimizer_);
+    };
+    identification_.step(model_, n, {optimizer_.config().lr, inside::factors(optimizer_)}, train, loss...);
+    if (counts) steps_.set(n);
   }
 
   Optimizer& optimizer() { return optimizer_; }
@@ -326,8 +346,8 @@ class hesso {
   static bool is_removed(std::uint8_t s) { return s == std::uint8_t(detail::group_status::removed); }
 
   Optimizer optimizer_;
-  detail::pruned_model<backend_type, param> model_;
-  detail::identification<Identification, backend_type, param> identification_;
+  detail::pruned_model<backend_type, param, grad> model_;
+  detail::identification<Identification, decltype(model_)> identification_;
   counter<backend_type> steps_;
 };
 
