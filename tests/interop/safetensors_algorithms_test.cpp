@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every algorithm with a state: a run that is saved in its middle and taken up by a fresh object goes on to the bit, on
-// the backend it was saved from and on another.
+// In files: a run that is saved in its middle and taken up by a fresh object goes on to the bit, on the backend it was
+// saved from and, for some, on another. Each algorithm's own test has it in memory.
 #include <frugal/backend/emulated.hpp>
 #include <frugal/backend/serial.hpp>
 #include <frugal/backend/tbb.hpp>
