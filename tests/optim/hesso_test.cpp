@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <frugal/comm/loopback.hpp>
+#include <frugal/distributed/sharded.hpp>
 #include <frugal/optim/adamw.hpp>
 #include <frugal/optim/hesso.hpp>
 #include <frugal/optim/momentum.hpp>
 
+#include "decentralized/ranks.hpp"
 #include "support/backends.hpp"
 #include "support/driver.hpp"
 #include "support/golden.hpp"
@@ -221,6 +224,35 @@ TEST(hesso, skipped_steps_do_not_count) {
     EXPECT_EQ(status(opt), status(alone)) << t;
   }
   EXPECT_EQ(opt.removed(), 4);
+}
+
+// Around shards of the states: all ranks find what one would, and skip what one of them says.
+TEST(hesso, around_a_sharded_optimizer) {
+  const layout l{{"w1", {64, 700}}, {"b1", {64}}, {"w2", {3, 64}}};  // of three tiles
+  const hesso_config c{.sparsity = 0.5, .start = 2, .pruning_steps = 6, .periods = 2};
+  const std::vector<float> found{1};
+  hesso alone(momentum(cpu, l, {.lr = 0.1}), hidden(), c);
+  auto x = numbers(l.size(), 1);
+  const auto gradient = [&](std::uint64_t t) { return numbers(l.size(), 10 + t); };
+  for (std::uint64_t t = 0; t < 10; ++t)
+    if (t != 4) alone.step(x, gradient(t));
+  EXPECT_EQ(alone.removed(), 32);
+  const auto shares = on_ranks(4, [&](frugal::loopback_comm& world) {
+    hesso opt(frugal::sharded(momentum(cpu, l, {.lr = 0.1}, frugal::shard(l, world)), world), hidden(), c);
+    auto y = numbers(l.size(), 1);
+    for (std::uint64_t t = 0; t < 10; ++t) {
+      if (t == 4 && world.rank() == 1) opt.optimizer().options().found_inf = found;
+      auto g = gradient(t);
+      for (float& v : g) v *= world.rank() == 0 ? 4.f : 0.f;  // whose mean is exact
+      opt.step(y, g);
+      opt.optimizer().options().found_inf = {};
+    }
+    EXPECT_TRUE(same_bits(x, y)) << world.rank();
+    EXPECT_EQ(status(opt), status(alone));
+    return opt.optimizer().state_bytes();
+  });
+  EXPECT_EQ(shares[0] + shares[1] + shares[2] + shares[3], alone.optimizer().state_bytes());
+  EXPECT_LT(shares[0], shares[0] + shares[1]);
 }
 
 // Nothing to remove: the optimizer, bit for bit.

@@ -45,6 +45,7 @@ class element_optimizer {
 
  public:
   using config_type = typename rule::config;
+  using element_types = Types;
   using space = typename Backend::space;
 
   /// @param extent a count of elements, or a layout of tensors
@@ -114,6 +115,8 @@ class element_optimizer {
   /// For who wraps the optimizer of a part of a model: sums that a rule measures are those of the whole. Null: as they
   /// are.
   void gather_sums_by(detail::sum_gatherer* g) { gatherer_ = g; }
+  /// For who wraps it: what its groups multiply the rate and the decay by, in the backend's memory.
+  group_factors const* factors_there() const { return factors_there_.data(); }
   /// Waits for the backend.
   step_report report() const {
     const control c = to_host(backend_, control_.view())[0];
@@ -179,7 +182,6 @@ class element_optimizer {
     return c.clock;
   }
   control* control_there() const { return control_.data(); }
-  group_factors const* factors_there() const { return factors_there_.data(); }
   index_t groups() const { return groups_.size(); }
   /// x(tensor) and g(tensor) are where they are now: usually where they were at the last step.
   template <class X, class G>

@@ -52,6 +52,8 @@ class sharded_step : private sum_gatherer {
  public:
   using space = typename Optimizer::space;
   using parameter = param;
+  using optimizer_type = Optimizer;
+  using element_types = typename policies::types;
 
   /// Of the optimizer. The rate must be the same on all ranks, which is checked at each step; so must all others.
   auto& config() { return optimizer_.config(); }
@@ -60,6 +62,8 @@ class sharded_step : private sum_gatherer {
   step_options<space>& options() { return options_; }
   /// Not collective: all ranks call it.
   void set_group(group const& g) { optimizer_.set_group(g); }
+  /// For who wraps it: what its groups multiply the rate and the decay by, in the backend's memory.
+  group_factors const* factors_there() const requires(!by_tensors) { return optimizer_.factors_there(); }
   /// Waits for the backend.
   step_report report() const { return {optimizer_.report().steps, skipped_, norm_}; }
   /// What rank r owns.

@@ -78,23 +78,20 @@ struct extracted {
 
 namespace detail {
 
-/// What hesso reads of an element optimizer: a derived class may.
+/// An optimizer of an element rule, or a sharded one.
 template <class Optimizer>
-struct inside_of : Optimizer {
-  static group_factors const* factors(Optimizer const& o) { return (o.*&inside_of::factors_there)(); }
-  /// Did the last step change nothing? Waits for the backend where the options allow that.
-  static bool skipped(Optimizer& o) {
-    if (!o.options().skip_nonfinite && o.options().found_inf.size() == 0) return false;
-    control<typename decltype(policies_of(o))::rule> c;
-    o.backend().copy_out(&c, (o.*&inside_of::control_there)(), sizeof c);
-    return c.skip != 0;
-  }
+concept moves_elements = requires(Optimizer const& o) {
+  typename Optimizer::element_types;
+  { o.factors_there() } -> std::same_as<group_factors const*>;
 };
 /// Schedule-Free's: the weights that count are not those of a step.
 template <class Optimizer>
-concept keeps_an_average = requires(Optimizer const& o) {
+inline constexpr bool keeps_an_average = requires(Optimizer const& o) {
   o.evaluating();
 };
+template <class Optimizer>
+requires requires { typename Optimizer::optimizer_type; }
+inline constexpr bool keeps_an_average<Optimizer> = keeps_an_average<typename Optimizer::optimizer_type>;
 
 /// A model whose groups go to zero: where its tensors are, and what the backend is told about the groups.
 template <class Backend, class P, class G>
@@ -247,25 +244,24 @@ class identification<saliency, Model> {
 };
 }  // namespace detail
 
-/// @tparam Optimizer  an element optimizer (momentum, adamw ...)
+/// @tparam Optimizer  an element optimizer (momentum, adamw ...), or one that is sharded: ranks have all parameters,
+/// and find the same
 /// @tparam Identification  how redundant groups are found: saliency, or cric (optim/cric.hpp)
 template <class Optimizer, class Identification = saliency>
 class hesso {
   static_assert(
-      detail::has_element_rule<Optimizer>,
+      detail::moves_elements<Optimizer>,
       "frugal: hesso, with saliency or cric, is around an optimizer of an element rule (momentum, adamw, lion "
-      "...): tensors that soap, muon ... are to move get an object of their own (layout::only)");
+      "...), or sharded around one: tensors that soap, muon ... are to move get an object of their own (layout::only)");
   static_assert(!detail::keeps_an_average<Optimizer>,
                 "frugal: hesso prunes the parameters of a step, and the result of schedule_free_adamw is an average of "
                 "others, which would not be pruned: give it another optimizer (adamw)");
   using backend_type = std::remove_cvref_t<decltype(std::declval<Optimizer&>().backend())>;
-  using policies = decltype(detail::policies_of(std::declval<Optimizer const&>()));
-  using grad = typename policies::types::grad;
-  using inside = detail::inside_of<Optimizer>;
+  using grad = typename Optimizer::element_types::grad;
 
  public:
   using space = typename Optimizer::space;
-  using param = typename policies::types::param;
+  using param = typename Optimizer::element_types::param;
 
   hesso(Optimizer optimizer, std::vector<group_set> sets, hesso_config c = {}, Identification how = {})
       : optimizer_(std::move(optimizer)),
@@ -286,10 +282,11 @@ class hesso {
     const std::int64_t n = steps_.get() + 1;
     bool counts = true;
     const auto train = [&] {
+      const std::int64_t before = skips();
       optimizer_.step(x, g);
-      return counts = !inside::skipped(optimizer_);
+      return counts = skips() == before;
     };
-    identification_.step(model_, n, {optimizer_.config().lr, inside::factors(optimizer_)}, train, loss...);
+    identification_.step(model_, n, {optimizer_.config().lr, optimizer_.factors_there()}, train, loss...);
     if (counts) steps_.set(n);
   }
 
@@ -343,6 +340,12 @@ class hesso {
   backend_type const& backend() const { return optimizer_.backend(); }
 
  private:
+  /// Steps that were skipped. Waits for the backend where the options, here or on another rank, allow that.
+  std::int64_t skips() {
+    constexpr bool sharded = !detail::has_element_rule<Optimizer>;
+    const bool may = sharded || optimizer_.options().skip_nonfinite || optimizer_.options().found_inf.size() > 0;
+    return may ? optimizer_.report().skipped : 0;
+  }
   static bool is_removed(std::uint8_t s) { return s == std::uint8_t(detail::group_status::removed); }
 
   Optimizer optimizer_;
