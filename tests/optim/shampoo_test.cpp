@@ -89,23 +89,9 @@ TEST(shampoo, of_diagonals_is_the_diagonal_formula) {
 }
 
 TEST(shampoo, is_equivariant) {
-  for (auto const& shape : {std::vector<index_t>{6, 4}, {3, 4, 3}}) {
-    const layout l{{"w", shape}};
-    const shampoo_config how{.lr = 0.1, .epsilon = 1e-2, .frequency = 3, .graft = false};
-    shampoo plain(cpu, l, how, types<double>{}), turned(cpu, l, how, types<double>{});
-    const auto turn = [&](std::vector<double> t) {
-      for (std::size_t k = 0; k < shape.size(); ++k) t = along(t, shape, k, orthogonal(shape[k], k + 1));
-      return t;
-    };
-    auto x = normals(l.size(), 4), y = turn(x);
-    for (int t = 0; t < 20; ++t) {
-      const auto g = normals(l.size(), std::uint64_t(10 + t));
-      plain.step(x, g);
-      turned.step(y, turn(g));
-    }
-    const auto want = turn(x);
-    for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], want[i], 1e-12) << i;
-  }
+  const shampoo_config how{.lr = 0.1, .epsilon = 1e-2, .frequency = 3, .graft = false};
+  for (auto const& shape : {std::vector<index_t>{6, 4}, {3, 4, 3}})
+    EXPECT_LT(turned_apart(shape, [&](layout const& l) { return shampoo(cpu, l, how, types<double>{}); }), 1e-12);
 }
 
 // root^(1 / e) (P + epsilon I) = I.

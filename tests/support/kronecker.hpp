@@ -52,6 +52,28 @@ inline std::vector<double> along(std::vector<double> const& t, std::vector<fruga
   return out;
 }
 
+// How far steps in turned coordinates are from the turned steps.
+// make(layout): an optimizer of doubles.
+template <class Make>
+double turned_apart(std::vector<frugal::index_t> const& shape, Make const& make) {
+  const frugal::layout l{{"w", shape}};
+  auto plain = make(l), turned = make(l);
+  const auto turn = [&](std::vector<double> t) {
+    for (std::size_t k = 0; k < shape.size(); ++k) t = along(t, shape, k, orthogonal(shape[k], k + 1));
+    return t;
+  };
+  auto x = normals(l.size(), 4), y = turn(x);
+  for (int t = 0; t < 20; ++t) {
+    const auto g = normals(l.size(), std::uint64_t(10 + t));
+    plain.step(x, g);
+    turned.step(y, turn(g));
+  }
+  const auto want = turn(x);
+  double most = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(y[i] - want[i]));
+  return most;
+}
+
 // Every step of a case, x to within `bound` of what it should be, relative to its largest.
 template <class T, class Optimizer>
 void follow(Optimizer& opt, golden_case const& c, double bound) {
