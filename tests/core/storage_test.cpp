@@ -212,8 +212,8 @@ TEST(full_states, are_settled_at_construction) {
                       "stored as constructed", "a change"));
   opt.set_group({.name = "embedding", .lr = 0.1, .full_states = true});
   const outcome other = train(frugal::adamw(cpu, with_embedding(false), {}, blockwise8{}));
-  EXPECT_TRUE(
-      refused([&] { frugal::restore_state(opt, other.state); }, "the size of 'm' in a saved state", "10175", "4175"));
+  EXPECT_TRUE(refused([&] { frugal::restore_state(opt, other.state); }, "a saved state's layout",
+                      "the tensors and support of this object", "others (hash "));
   EXPECT_TRUE(same_bits(before, frugal::save_state(opt)));
 }
 

@@ -30,7 +30,7 @@ std::optional<updates> steps_of(bytes const& payload, bool has_momentum) {
     if (n > left() / 8) return {};
     for (std::uint64_t k = 0; k < n; ++k) u.scalars.push_back(number());
     const auto in = [](double x, double most) { return x >= 0 && x <= most; };
-    bool fine = in(u.lr, 1e300) && in(u.weight_decay, 1e300) && in(u.lr * u.weight_decay, 1);
+    bool fine = in(u.lr, 1e30) && in(u.weight_decay, 1e30) && in(u.lr * u.weight_decay, 1);
     fine = fine && in(u.momentum, 1) && u.momentum < 1 && (has_momentum || u.momentum == 0);
     for (double p : u.scalars) fine = fine && std::isfinite(p);
     if (!fine) return {};
