@@ -72,6 +72,10 @@ TEST(ef21, what_was_not_offered_is_not_accepted) {
   f.offer(g), f.compress(g);
   refuses();
   EXPECT_EQ(f.round(), 1);
+  f.offer(g);
+  EXPECT_THROW(f.compress(floats(99)), frugal::invalid_argument);  // and changes nothing
+  f.accept();
+  EXPECT_EQ(f.round(), 2);
 }
 
 // Three workers, f_i(x) = <a_i, x>^2 + |x|^2 / 4: what top-1 alone does to gradient descent, and EF21 does not.

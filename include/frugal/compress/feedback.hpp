@@ -146,8 +146,8 @@ class error_feedback {
 
   /// One round: compresses what the rule makes of g and the states, and updates them. Waits for the backend.
   message const& exchange(view<float const, space> g, Rule const& rule) {
-    offered_ = false;
     message const& m = encode<source>(g, rule);
+    offered_ = false;
     round_.set(round() + 1);
     return m;
   }

@@ -28,7 +28,7 @@ class state_column {
     if (slots_ > 0) b.copy(memory_.data() + first, data(), bytes());
     first_ = first;
   }
-  /// Where slot 0 is; null if it was constructed without slots.
+  /// Where slot 0 is; null if this is none.
   T* data() const { return memory_.size() > 0 ? memory_.data() + first_ : nullptr; }
   frugal::view<T, typename Backend::space> view() const { return {data(), slots_}; }
   std::size_t bytes() const { return std::size_t(slots_) * sizeof(T); }
